@@ -1,0 +1,148 @@
+"""The array protocol: which library an array belongs to, and the checks that every entrance makes.
+
+gdm's core computes with the names of the Python array API standard, found from its arguments,
+so NumPy, PyTorch and JAX arrays (and any other conforming library's) come back as they went in.
+Checks of *values* look at arrays that can be read at once and vanish under tracing
+(`jax.jit`, `torch.compile`) or transformation (`vmap`, `grad`).
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
+
+import array_api_compat
+import numpy as np
+
+from gdm.errors import BackendError, DTypeError, ShapeError, TimeRangeError, ValueRangeError
+
+
+class Array(Protocol):
+    """What the core needs of an array; NumPy, PyTorch and JAX arrays all have it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    @property
+    def device(self) -> Any: ...
+
+
+A = TypeVar("A", bound=Array)
+
+_NAMESPACES: dict[type, ModuleType] = {}  # by array type: the look-up costs more than a small solver step
+
+
+def namespace(*arrays: Array) -> Any:
+    """Return the array-API namespace that all `arrays` share.
+
+    Raises: DTypeError if an argument is no array; BackendError if they belong to different libraries.
+    """
+    xp = _namespace(arrays[0])
+    for other in arrays[1:]:
+        if type(other) is not type(arrays[0]) and _namespace(other) is not xp:
+            names = " and ".join(sorted({_library(_namespace(x)) for x in arrays}))
+            raise BackendError(f"expected arrays of one library, got {names}; convert them with backend.asarray(...)")
+    return xp
+
+
+def _namespace(array: Array) -> ModuleType:
+    found = _NAMESPACES.get(type(array))
+    if found is None:
+        try:
+            found = array_api_compat.array_namespace(array)
+        except TypeError:
+            kind = type(array).__name__
+            raise DTypeError(f"expected an array (NumPy, PyTorch or JAX), got {kind}; wrap it, e.g. np.asarray(...)")
+        _NAMESPACES[type(array)] = found
+    return found
+
+
+def _library(xp: ModuleType) -> str:
+    return xp.__name__.removeprefix("array_api_compat.").split(".")[0]
+
+
+def constant(value: Any, like: Array, dtype: Any = None) -> Any:
+    """Return host data as an array of the library, device and (unless given) dtype of `like`."""
+    xp = namespace(like)
+    dtype = like.dtype if dtype is None else dtype
+    if _library(xp) == "jax":  # a traced array has no device; a constant of the program needs none
+        return xp.asarray(value, dtype=dtype)
+    return xp.asarray(np.array(value), dtype=dtype, device=like.device)  # a copy: frozen host memory is not shared
+
+
+def index(value: Any, like: Array) -> Any:
+    """Return host integers as an index array (the library's default integer) beside `like`."""
+    return constant(value, like, namespace(like).int64 if _library(namespace(like)) != "jax" else np.int32)
+
+
+def readable(x: Array, *, wait: bool = False) -> bool:
+    """Tell whether the values of `x` can be looked at: not traced and, unless `wait`, in host memory.
+
+    Reading an accelerator's memory stalls its queue, so checks inside a training step do not.
+    """
+    library = _library(namespace(x))
+    if library == "torch":
+        torch: Any = sys.modules["torch"]
+        if torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x):
+            return False
+        return wait or x.device.type == "cpu"  # type: ignore[attr-defined]
+    if library == "jax":
+        if isinstance(x, sys.modules["jax"].core.Tracer):
+            return False
+        return wait or all(d.platform == "cpu" for d in x.devices())  # type: ignore[attr-defined]
+    return True
+
+
+def check_event(x: Array, shape: tuple[int, ...], name: str) -> None:
+    """Check that `x` is a floating-point batch of events, (batch, *shape)."""
+    check_floating(x, name)
+    if tuple(x.shape[1:]) != shape or len(x.shape) != len(shape) + 1:
+        remedy = "add a batch axis" if tuple(x.shape) == shape else "build the schedule for this shape"
+        raise ShapeError(f"{name}: expected (batch, {_commas(shape)}) to fit the schedule, got {tuple(x.shape)}; {remedy}")
+
+
+def check_floating(x: Array, name: str) -> None:
+    """Check that `x` holds floating-point numbers."""
+    if not namespace(x).isdtype(x.dtype, "real floating"):
+        remedy = "scale 8-bit images to [-1, 1] first: x / 127.5 - 1"
+        raise DTypeError(f"{name}: expected floating-point numbers, got {x.dtype}; {remedy}")
+
+
+def check_finite(x: Array, name: str) -> None:
+    """Check that concrete `x` holds no NaN and no infinity; waits for an accelerator."""
+    if readable(x, wait=True):
+        xp = namespace(x)
+        bad = int(xp.sum(xp.astype(~xp.isfinite(x), xp.int64 if hasattr(xp, "int64") else int)))
+        if bad:
+            raise ValueRangeError(f"{name}: expected finite numbers, got {bad} NaN or infinite values; draw them anew")
+
+
+def check_time(t: Array, batch: int | None = None) -> None:
+    """Check that `t` is (batch,) floating point and, where concrete, inside [0, 1]."""
+    check_floating(t, "t")
+    if len(t.shape) != 1 or (batch is not None and t.shape[0] != batch):
+        expected = "(batch,)" if batch is None else f"({batch},)"
+        raise ShapeError(f"t: expected one time per sample, {expected}, got {tuple(t.shape)}; use t.reshape(-1)")
+    xp = namespace(t)
+    if t.shape[0] and readable(t) and not bool(xp.all((t >= 0) & (t <= 1))):
+        low, high = float(xp.min(t)), float(xp.max(t))
+        raise TimeRangeError(f"t: expected times in [0, 1] (0 is data, 1 is noise), got {low:g} to {high:g}; rescale t")
+
+
+def per_sample(orders: Array, t: Array, k: int) -> None:
+    """Check that `orders` is (batch, k) integers and, where concrete, a permutation in every row."""
+    xp = namespace(orders)
+    if not xp.isdtype(orders.dtype, "integral"):
+        raise DTypeError(f"orders: expected integers, got {orders.dtype}; give group numbers 0 to {k - 1}")
+    if len(orders.shape) != 2 or orders.shape[1] != k or orders.shape[0] != t.shape[0]:
+        raise ShapeError(f"orders: expected ({t.shape[0]}, {k}), one order per sample, got {tuple(orders.shape)}")
+    if readable(orders) and not bool(xp.all(xp.sort(orders, axis=1) == index(np.arange(k), orders))):
+        raise ValueRangeError(f"orders: expected every row to hold 0 to {k - 1} once each; got something else")
+
+
+def _commas(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))

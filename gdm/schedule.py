@@ -1,0 +1,232 @@
+"""The noise schedule A(t) = U diag(alpha_group(i)(t)) U^T: a basis, a partition, and a time interval per group.
+
+Every model of the family is this one object with other parts: one group is the usual diffusion model,
+one group per element an autoregressive model, a lattice a cascade, a basis other than pixels GDM-F.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gdm import path as paths
+from gdm.arrays import A, check_event, check_time, constant, index, namespace, per_sample
+from gdm.basis import Basis
+from gdm.errors import IntervalError, PartitionError, ShapeError
+from gdm.families import Families, Intervals
+from gdm.partition import Partition
+from gdm.path import Path
+
+Side = Literal["left", "right"]
+
+
+@dataclass(frozen=True, eq=False, init=False, slots=True)
+class Schedule(Families):
+    """Groups, the coordinates they live in, and the time interval in which each is diffused.
+
+    intervals: (k, 2) of (start, end) in order of generation, 0 <= start < end <= 1; None for k equal ones.
+        t = 0 is data and t = 1 noise, so group 0, generated first, has the latest interval.
+    basis: a Basis, or its name; None for pixels.
+    path: "linear" (Eq. 2), "trigonometric" / "vp" (Eq. 1), or a `gdm.path.Path`.
+    overlap: allow intervals to overlap (several groups active at once).
+
+    Frozen and hashable: a static argument of `jax.jit`, a constant of `torch.compile`.
+
+    >>> schedule = Schedule.rows((4, 4), 2)
+    >>> schedule.alpha(np.array([0.25, 0.75]))
+    array([[1. , 0.5],
+           [0.5, 0. ]])
+
+    Raises: IntervalError, ShapeError (a basis of another shape), PathError, BasisError.
+    """
+
+    partition: Partition
+    intervals: np.ndarray
+    basis: Basis
+    path: Path
+    overlap: bool
+
+    def __init__(
+        self,
+        partition: Partition,
+        intervals: Intervals = None,
+        basis: Basis | str | None = None,
+        path: str | Path = "linear",
+        overlap: bool = False,
+    ) -> None:
+        if not isinstance(partition, Partition):
+            raise PartitionError(f"partition: expected a gdm.Partition, got {type(partition).__name__}; see Schedule.from_labels")
+        basis = Basis.named(basis or "pixel", partition.shape) if not isinstance(basis, Basis) else basis
+        if basis.shape != partition.shape:
+            raise ShapeError(f"basis: expected shape {partition.shape} as the partition's, got {basis.shape}; build both for one shape")
+        object.__setattr__(self, "partition", partition)
+        object.__setattr__(self, "intervals", _check_intervals(intervals, partition.k, overlap))
+        object.__setattr__(self, "basis", basis)
+        object.__setattr__(self, "path", paths.get(path))
+        object.__setattr__(self, "overlap", overlap)
+
+    @property
+    def k(self) -> int:
+        """The number of groups."""
+        return self.partition.k
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The event shape."""
+        return self.partition.shape
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        """The times at which a group starts or ends, with 0 and 1, rising."""
+        return tuple(sorted({0.0, 1.0, *self.intervals.ravel().tolist()}))
+
+    def alpha(self, t: A, orders: A | None = None) -> A:
+        """Return the data weight of each group, Eq. (10): 1 before its interval, 0 after.
+
+        orders: group numbers in order of generation, one row per sample (None: 0, 1, ..., k-1 for all).
+
+        Shapes: t (batch,) in [0, 1], orders (batch, k) integers -> (batch, k) in [0, 1]
+        Raises: TimeRangeError if a concrete t leaves [0, 1]; ShapeError; DTypeError
+        """
+        return self._per_group(t, orders, lambda tau: self.path.alpha(tau))
+
+    def sigma(self, t: A, orders: A | None = None) -> A:
+        """Return the noise weight of each group, 1 - alpha on the linear path; shapes and errors as `alpha`."""
+        return self._per_group(t, orders, lambda tau: self.path.sigma(tau))
+
+    def alpha_rate(self, t: A, side: Side = "left", orders: A | None = None) -> A:
+        """Return the slope A'(t) of the data weight, per unit of time, from the left (Eq. 21) or the right.
+
+        At a group's end the left slope is its own and the right slope is 0; at its start the reverse.
+        Shapes and errors as `alpha`.
+        """
+        return self._rate(t, side, orders, self.path.alpha_rate)
+
+    def sigma_rate(self, t: A, side: Side = "left", orders: A | None = None) -> A:
+        """Return the slope of the noise weight; as `alpha_rate`."""
+        return self._rate(t, side, orders, self.path.sigma_rate)
+
+    def shown_alpha(self, t: A, orders: A | None = None) -> A:
+        """Return alpha as a network is shown it: 0 means pending, so a group that has begun is never 0.
+
+        The active group's first value, exactly 0 at the end of its interval, is the smallest normal number.
+        Shapes and errors as `alpha`.
+        """
+        xp = namespace(t)
+        check_time(t)
+        begun = t[:, None] <= constant(self.intervals[:, 1], like=t)
+        begun = self._by_sample(xp.astype(begun, t.dtype), t, orders) > 0
+        return show(self.alpha(t, orders), begun)
+
+    def active(self, t: A, side: Side = "left", orders: A | None = None) -> A:
+        """Return 1 for the groups that are being diffused at t and 0 for the others, in t's dtype, (batch, k)."""
+        xp = namespace(t)
+        check_time(t)
+        start, end = (constant(self.intervals[:, c], like=t) for c in (0, 1))
+        s = t[:, None]
+        inside = (start < s) & (s <= end) if side == "left" else (start <= s) & (s < end)
+        return self._by_sample(xp.astype(inside, t.dtype), t, orders)
+
+    def expand(self, per_group: A) -> A:
+        """Repeat a value per group over the group's coordinates. Shapes: (batch, k) -> (batch, *event)."""
+        xp = namespace(per_group)
+        compact = self.spread(per_group)
+        return xp.broadcast_to(compact, (per_group.shape[0], *self.shape))
+
+    def spread(self, per_group: A) -> A:
+        """As `expand`, with size 1 along the axes where labels do not change: it broadcasts against events."""
+        xp = namespace(per_group)
+        if len(per_group.shape) != 2 or per_group.shape[1] != self.k:
+            raise ShapeError(f"per_group: expected (batch, {self.k}), one value per group, got {tuple(per_group.shape)}")
+        labels = self.partition.compact
+        if self.k == 1:
+            flat = per_group
+        else:
+            flat = xp.take(per_group, index(labels.ravel(), like=per_group), axis=1)
+        return xp.reshape(flat, (per_group.shape[0], *labels.shape))
+
+    def scale(self, per_group: A, x: A) -> A:
+        """Return U diag(per_group) U^T x. Shapes: (batch, k), (batch, *event) -> (batch, *event)."""
+        namespace(per_group, x)
+        check_event(x, self.shape, "x")
+        return self.basis.synthesize(self.spread(per_group) * self.basis.analyze(x))
+
+    def reorder(self, order: Sequence[int]) -> Schedule:
+        """Generate today's group `order[j]` j-th; interval j stays the j-th one."""
+        return Schedule(self.partition.reorder(order), self.intervals, self.basis, self.path, self.overlap)
+
+    def with_intervals(self, intervals: Intervals) -> Schedule:
+        """Return the same groups in other intervals: one network serves them all (Table 2)."""
+        return Schedule(self.partition, intervals, self.basis, self.path, self.overlap)
+
+    def _per_group(self, t: A, orders: A | None, curve: paths.Curve) -> A:
+        check_time(t)
+        return self._by_sample(curve(self._local_time(t)), t, orders)
+
+    def _local_time(self, t: A) -> A:
+        """Return tau of each group, (batch, k): 0 up to its start, 1 from its end."""
+        start, end = (constant(self.intervals[:, c], like=t) for c in (0, 1))
+        return namespace(t).clip((t[:, None] - start) / (end - start), 0.0, 1.0)
+
+    def _rate(self, t: A, side: Side, orders: A | None, curve: paths.Curve) -> A:
+        length = constant(self.intervals[:, 1] - self.intervals[:, 0], like=t)
+        slope = self._per_group(t, None, curve) / length
+        return self._by_sample(slope, t, orders) * self.active(t, side, orders)
+
+    def _by_sample(self, values: A, t: A, orders: A | None) -> A:
+        """Move column j, the j-th interval's value, to the group that each sample generates j-th."""
+        if orders is None:
+            return values
+        xp = namespace(t, orders)
+        per_sample(orders, t, self.k)
+        return xp.take_along_axis(values, xp.argsort(orders, axis=1), axis=1)
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.partition, self.intervals.tobytes(), self.basis, self.path, self.overlap
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schedule) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        intervals = ", ".join(f"({start:.3g}, {end:.3g})" for start, end in self.intervals[:4])
+        more = f", ... {self.k} in all" if self.k > 4 else ""
+        return f"Schedule({self.partition!r}, intervals=[{intervals}{more}], basis={self.basis!r}, path={self.path.name!r})"
+
+
+def show(alpha: A, begun: A) -> A:
+    """Lift exact zeros of `alpha` to the smallest normal number where `begun`: shown to a network, 0 is pending."""
+    xp = namespace(alpha)
+    smallest = xp.full_like(alpha, float(xp.finfo(alpha.dtype).smallest_normal))
+    return xp.where(begun & (alpha < smallest), smallest, alpha)
+
+
+def _check_intervals(intervals: Intervals, k: int, overlap: bool) -> np.ndarray:
+    """Return (k, 2) checked, read-only intervals; equal ones share their ends to the bit."""
+    ends = np.arange(k, -1, -1) / k
+    checked = np.stack([ends[1:], ends[:-1]], axis=1) if intervals is None else np.array(intervals, np.float64)
+    if checked.shape != (k, 2):
+        raise IntervalError(f"intervals: expected ({k}, 2), a (start, end) per group in order of generation, got {checked.shape}")
+    for j, (start, end) in enumerate(checked):
+        if not (0 <= start and end <= 1):
+            raise IntervalError(f"group {j}: expected an interval within [0, 1], got ({start:g}, {end:g}); 0 is data, 1 is noise")
+        if not start < end:
+            raise IntervalError(f"group {j}: expected start < end, got {start:g} >= {end:g}; swap them?")
+    for j in range(k - 1):
+        if (checked[j, 1] < checked[j + 1, 1]) if overlap else (checked[j, 1] <= checked[j + 1, 0]):
+            raise IntervalError(
+                f"groups {j} and {j + 1}: expected falling intervals, since group 0 is generated first and t = 1 is noise; "
+                f"got {tuple(checked[j])} then {tuple(checked[j + 1])}; reverse the list?"
+            )
+        if not overlap and checked[j, 0] < checked[j + 1, 1]:
+            raise IntervalError(
+                f"groups {j} and {j + 1}: expected intervals that do not overlap, got {tuple(checked[j])} and "
+                f"{tuple(checked[j + 1])}; separate them, or pass overlap=True"
+            )
+    checked.setflags(write=False)
+    return checked
