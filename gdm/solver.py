@@ -1,0 +1,226 @@
+"""Time grids, step budgets, and the one-step rules.
+
+Along any path, y = x_t / (alpha + sigma) moves by dy = u dr with r = alpha / (alpha + sigma) per group
+(`gdm.path`). A step is therefore `y += u * (r' - r)`: no derivative A'(t), no left or right limit at a
+breakpoint, no interval's length. On the linear path y is x_t and r is alpha. Every rule below
+is written for y; each breakpoint of the schedule is a node, so a step never straddles two groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdm.arrays import constant, namespace, per_sample
+from gdm.errors import BudgetError, nearest
+from gdm.schedule import Schedule, show
+
+Steps = int | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Solver:
+    """An explicit rule: Runge-Kutta coefficients, or Euler plus one step of memory (AB2).
+
+    nodes: where in the step, as fractions of it, the network is called;
+    stages: for each call, its node and the weights of the earlier slopes that lead there;
+    weights: of the slopes in the result; order: of the global error in the step length.
+    """
+
+    name: str
+    order: int
+    nodes: tuple[float, ...]
+    stages: tuple[tuple[int, tuple[float, ...]], ...]
+    weights: tuple[float, ...]
+    remembers: bool = False
+
+    @property
+    def calls(self) -> int:
+        """Network calls per step."""
+        return len(self.stages)
+
+
+EULER = Solver("euler", 1, (0.0,), ((0, ()),), (1.0,))
+HEUN = Solver("heun", 2, (0.0, 1.0), ((0, ()), (1, (1.0,))), (0.5, 0.5))
+MIDPOINT = Solver("midpoint", 2, (0.0, 0.5), ((0, ()), (1, (0.5,))), (0.0, 1.0))
+AB2 = Solver("ab2", 2, (0.0,), ((0, ()),), (1.0,), remembers=True)
+RK4 = Solver("rk4", 4, (0.0, 0.5, 1.0), ((0, ()), (1, (0.5,)), (1, (0.0, 0.5)), (2, (0.0, 0.0, 1.0))), (1 / 6, 1 / 3, 1 / 3, 1 / 6))
+SOLVERS = {solver.name: solver for solver in (EULER, HEUN, MIDPOINT, AB2, RK4)}
+
+
+def get(solver: str | Solver) -> Solver:
+    """Return the solver called "euler", "heun", "midpoint", "ab2" or "rk4"; a Solver passes through."""
+    if isinstance(solver, Solver):
+        return solver
+    if solver not in SOLVERS:
+        raise BudgetError(f"solver: expected one of {tuple(SOLVERS)}, got {solver!r}{nearest(str(solver), SOLVERS)}")
+    return SOLVERS[solver]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The time between two breakpoints, while the groups `active` (k booleans) are being generated."""
+
+    start: float
+    end: float
+    active: tuple[bool, ...]
+    steps: int
+
+
+def plan(schedule: Schedule, steps: Steps, known: Collection[int] = ()) -> tuple[Segment, ...]:
+    """Share a step budget among the segments of the schedule, in order of generation.
+
+    steps: one total, shared in proportion to the lengths by largest remainder with at least one each; or one
+        number per segment, which is one per group unless intervals overlap. Gaps get none.
+    known: groups that are not to be generated; a segment in which no other is active gets none.
+
+    Raises: BudgetError if the total is smaller than the number of segments, or the numbers do not fit.
+    """
+    segments = []
+    for start, end in zip(schedule.breakpoints[:-1], schedule.breakpoints[1:], strict=True):
+        inside = (schedule.intervals[:, 0] <= start) & (end <= schedule.intervals[:, 1])
+        active = tuple(bool(on) and j not in known for j, on in enumerate(inside))
+        if any(active):
+            segments.append((start, end, active))
+    segments.reverse()
+    shares = _share(steps, [end - start for start, end, _ in segments])
+    return tuple(Segment(*segment, n) for segment, n in zip(segments, shares, strict=True))
+
+
+def _share(steps: Steps, lengths: Sequence[float]) -> list[int]:
+    m = len(lengths)
+    if isinstance(steps, (int, np.integer)) and not isinstance(steps, bool):
+        if steps < m:
+            raise BudgetError(f"steps: expected at least {m}, one per group to be generated, got {steps}; raise steps")
+        quota = np.round(np.array(lengths) * steps / (sum(lengths) or 1), 9)  # so that equal lengths tie
+        counts = np.maximum(1, np.floor(quota).astype(int))
+        while counts.sum() < steps:
+            counts[np.argmax(quota - counts)] += 1
+        while counts.sum() > steps:
+            counts[np.argmax(np.where(counts > 1, counts - quota, -math.inf))] -= 1
+        return counts.tolist()
+    try:
+        shares = [int(n) for n in steps if int(n) == n]  # type: ignore[union-attr]
+    except TypeError:
+        shares = []
+    if len(shares) != m or min(shares, default=1) < 1:
+        raise BudgetError(f"steps: expected a whole number, or {m} of them, each at least 1, in order of generation; got {steps!r}")
+    return shares
+
+
+class Tables(NamedTuple):
+    """What the steps of a plan need, one row per step, as arrays of the state's library.
+
+    alpha: per node of the solver, what the network is shown, (steps, batch, k);
+    scale: per node, alpha + sigma, or None on the linear path, where it is 1;
+    move: r' - r, per component of the state; back: the weight of the remembered slope, likewise, or None.
+    """
+
+    alpha: tuple[Any, ...]
+    scale: tuple[Any, ...] | None
+    move: tuple[Any, ...]
+    back: tuple[Any, ...] | None
+
+
+def tabulate(
+    schedule: Schedule,
+    segments: Sequence[Segment],
+    solver: Solver,
+    like: Any,
+    *,
+    reverse: bool = False,
+    known: Collection[int] = (),
+    orders: Any = None,
+    spread: Sequence[bool] = (True,),
+) -> Tables:
+    """Tabulate all steps on the host, in float64, and move the tables beside the state `like`, (batch, *event).
+
+    reverse: from data to noise. spread: for each component of the state, whether it is an event, to whose
+    coordinates its moves are spread, or one number per group.
+    """
+    parts = [_segment_tables(schedule, segment, solver, reverse, known) for segment in segments]
+    alpha, begun, scale, move, back = (np.concatenate(part, axis=-2) for part in zip(*parts, strict=True))
+    xp = namespace(like)
+
+    def place(table: np.ndarray) -> Any:
+        """Host (steps, k) -> (steps, 1, k), or (steps, batch, k) in each sample's own order."""
+        if orders is None:
+            return constant(table[:, None, :], like)
+        per_sample(orders, like, schedule.k)
+        rank = xp.argsort(orders, axis=1)
+        picked = xp.take(constant(table, like), xp.reshape(rank, (-1,)), axis=1)
+        return xp.reshape(picked, (table.shape[0], *rank.shape))
+
+    def per_component(table: np.ndarray) -> tuple[Any, ...]:
+        placed = place(table)
+        return tuple(_spread(schedule, placed) if event else placed for event in spread)
+
+    shown = (show(place(a), place(b) > 0) for a, b in zip(alpha, begun, strict=True))
+    return Tables(
+        alpha=tuple(xp.broadcast_to(a, (a.shape[0], like.shape[0], schedule.k)) for a in shown),
+        scale=None if schedule.path.name == "linear" else tuple(_spread(schedule, place(c)) for c in scale),
+        move=per_component(move),
+        back=per_component(back) if solver.remembers else None,
+    )
+
+
+def _spread(schedule: Schedule, table: Any) -> Any:
+    """Spread (steps, b, k) to the coordinates of the groups, (steps, b, *compact)."""
+    xp = namespace(table)
+    flat = schedule.spread(xp.reshape(table, (-1, schedule.k)))
+    return xp.reshape(flat, (*table.shape[:2], *flat.shape[1:]))
+
+
+def _segment_tables(
+    schedule: Schedule, segment: Segment, solver: Solver, reverse: bool, known: Collection[int]
+) -> tuple[np.ndarray, ...]:
+    """Return alpha, begun, scale (nodes, steps, k) and move, back (steps, k) of one segment, float64."""
+    times = np.linspace(segment.end, segment.start, segment.steps + 1)
+    times = times[::-1] if reverse else times
+    alpha, sigma = schedule.alpha(times), schedule.sigma(times)
+    ratio = alpha / (alpha + sigma)
+    ratio[:, list(known)] = 1.0
+    move = np.diff(ratio, axis=0) * segment.active
+    back = np.zeros_like(move)
+    moving = move[:-1] != 0
+    back[1:] = np.where(moving, -0.5 * move[1:] ** 2 / np.where(moving, move[:-1], 1), 0)
+    nodes = np.stack([ratio[1:] if f == 1 else ratio[:-1] + f * move for f in solver.nodes])
+    alpha, sigma = schedule.path.from_ratio(nodes)
+    begun = (alpha > 0) | np.array(segment.active)
+    return alpha, begun.astype(np.float64), alpha + sigma, move, back
+
+
+Slope = Callable[[tuple[Any, ...], Any, Any], tuple[Any, ...]]
+
+
+def advance(slope: Slope, state: tuple[Any, ...], row: Tables, solver: Solver, memory: Any = None) -> tuple[Any, Any]:
+    """Take one step of a state with several components: return the new state and, for AB2, the slope to remember.
+
+    slope(state, alpha, scale) returns du per unit of r for each component; `row` is one row of `Tables`.
+    """
+    slopes: list[tuple[Any, ...]] = []
+    for node, weights in solver.stages:
+        there = _moved(state, row.move, weights, slopes)
+        slopes.append(slope(there, row.alpha[node], None if row.scale is None else row.scale[node]))
+    state = _moved(state, row.move, solver.weights, slopes)
+    if row.back is None:
+        return state, None
+    # AB2 on unequal steps: y + h u + (h^2 / 2h_before) (u - u_before); back is 0 at each segment's start
+    newest = slopes[0]
+    state = tuple(y + w * (m - u) for y, w, m, u in zip(state, row.back, memory, newest, strict=True))
+    return state, newest
+
+
+def _moved(
+    state: tuple[Any, ...], move: tuple[Any, ...], weights: tuple[float, ...], slopes: list[tuple[Any, ...]]
+) -> tuple[Any, ...]:
+    """Return y + move * sum_i weights_i slopes_i for each component."""
+    used = [(w, s) for w, s in zip(weights, slopes, strict=True) if w != 0]
+    if not used:
+        return state
+    means = [[s if w == 1 else w * s for s in slope] for w, slope in used]
+    return tuple(y + h * sum(terms[1:], terms[0]) for y, h, *terms in zip(state, move, *means, strict=True))
