@@ -5,8 +5,7 @@
     RUN/checkpoints/step-00001000.safetensors   the tensors after 1000 steps
     RUN/checkpoints/step-00001000.json          their checksum, written last: without it, no checkpoint
 
-A file is written under a temporary name, flushed to the disk and renamed, so it is there as a whole or not
-at all. No pickle anywhere: loading a checkpoint runs no code.
+No pickle anywhere: loading a checkpoint runs no code.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -26,8 +24,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from gdm.errors import CheckpointError
-
-SCHEMA_VERSION = 1  # of every JSON file; raised when an older gdm could not understand a newer file
+from gdm.files import read_json, unreadable, write_atomic, write_json, writing
 
 
 class Checkpoint(NamedTuple):
@@ -36,57 +33,6 @@ class Checkpoint(NamedTuple):
     step: int
     tensors: dict[str, np.ndarray]
     info: dict[str, Any]
-
-
-def write_atomic(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
-    """Write a file so that, after a crash at any moment, `path` holds its old content or all of the new.
-
-    content: the bytes, or a function that writes them to an open binary file.
-
-    Raises: CheckpointError if the disk refuses; `path` then holds its old content
-
-    Example: `write_atomic(path, lambda file: image.save(file, "PNG"))`
-    """
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content) if isinstance(content, bytes) else content(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)  # still there only if something failed
-        _sync_folder(path.parent)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `content`, with the version of its schema, as JSON; atomically.
-
-    Raises: CheckpointError if the disk refuses
-    """
-    record = {"schema_version": SCHEMA_VERSION, **content}
-    write_atomic(path, (json.dumps(record, indent=2, default=_to_json) + "\n").encode())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote, without the version.
-
-    Raises: CheckpointError if the file is missing, damaged, or written by a newer gdm
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged ({error}); restore it from a copy") from error
-    version = content.pop("schema_version", None) if isinstance(content, dict) else None
-    if not isinstance(version, int):
-        raise CheckpointError(f"{path}: expected a file written by gdm, got one without a schema_version")
-    if version > SCHEMA_VERSION:
-        raise CheckpointError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {version}; upgrade gdm")
-    return content
 
 
 def write_run(run: Path, description: Mapping[str, Any]) -> None:
@@ -148,7 +94,7 @@ def load(run: Path, step: int) -> Checkpoint:
     try:
         content = tensor_file.read_bytes()
     except OSError as error:
-        raise _unreadable(tensor_file, error) from error
+        raise unreadable(tensor_file, error) from error
     checksum, expected = hashlib.sha256(content).hexdigest(), record.get("sha256")
     if (record.get("step"), expected) != (step, checksum):
         got = f"expected step {record.get('step')} with SHA-256 {expected}, got step {step} with {checksum}"
@@ -188,7 +134,7 @@ def rewind(run: Path, step: int) -> None:
     """
     folder = run / "checkpoints"
     stale = [path for path in folder.glob("step-*.*") if _step_of(path) > step]
-    with _writing(folder):
+    with writing(folder):
         for path in sorted(stale):  # a .json sorts before its .safetensors, see _remove
             path.unlink()
         for path in (*run.glob(".*.tmp"), *folder.glob(".*.tmp")):
@@ -204,7 +150,7 @@ def append_metrics(run: Path, step: int, values: Mapping[str, float]) -> None:
     """
     record = {"step": step, **{name: _finite(value) for name, value in values.items()}}
     path = run / "metrics.jsonl"
-    with _writing(path), open(path, "a+b") as file:
+    with writing(path), open(path, "a+b") as file:
         line = json.dumps(record).encode() + b"\n"
         file.write(line if _at_line_start(file) else b"\n" + line)
 
@@ -220,7 +166,7 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     return [record for record in map(_parse, lines) if record]
 
 
@@ -245,12 +191,6 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _to_json(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"expected text, numbers, lists and dicts, got {type(value).__name__}")
-
-
 def _storable(name: str, tensor: np.ndarray) -> np.ndarray:
     """Return the array laid out in C order: safetensors copies memory as it lies, even of a transpose."""
     if tensor.dtype.kind not in "biuf" or tensor.dtype.itemsize > 8:
@@ -272,32 +212,6 @@ def _step_of(path: Path) -> int:
 def _remove(run: Path, step: int) -> None:
     """Delete a checkpoint, its record first: a checkpoint without a record does not exist."""
     tensor_file, record_file = _files(run, step)
-    with _writing(record_file):
+    with writing(record_file):
         record_file.unlink()
         tensor_file.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush a rename to the disk."""
-    if os.name == "nt":  # Windows does not open folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn the errors of the operating system into one that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        remedy = "free some space, or choose a folder that you may write to"
-        raise CheckpointError(f"cannot write {path} ({error.strerror or error}); {remedy}") from error
-
-
-def _unreadable(path: Path, error: OSError) -> CheckpointError:
-    remedy = "check the path and its permissions, or restore it from a copy"
-    return CheckpointError(f"cannot read {path} ({error.strerror or error}); {remedy}")

@@ -1,34 +1,18 @@
-"""What a run is made of: a TOML file, or a nested mapping, read strictly into frozen values.
-
-Every option is declared once, as a field whose type says what it may hold: `Literal` lists the choices,
-`Limit` gives the range. A value is converted and checked when its section is made, so a `Config` that
-exists is valid, and every error names the dotted key (`training.steps`).
-"""
+"""What a run is made of: a TOML file, or a nested mapping, read strictly into frozen values."""
 
 from __future__ import annotations
 
-import functools
-import sys
 import tomllib
-import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from gdm.errors import ConfigError, nearest
+from gdm.errors import ConfigError
+from gdm.strict import Limit, Section, convert, plain
 
 if TYPE_CHECKING:
     from gdm.schedule import Schedule
-
-
-class Limit(NamedTuple):
-    """What a value must satisfy beyond its type, and how an error says it."""
-
-    holds: Callable[[Any], bool]
-    words: str
 
 
 Natural = Annotated[int, Limit(lambda value: value >= 0, "at least 0")]
@@ -56,19 +40,8 @@ _USED_BY: dict[str, tuple[str, ...]] = {
 }
 
 
-class _Section:
-    """Fields are converted to their declared types and checked once, when the value is made."""
-
-    __slots__ = ()
-    section: ClassVar[str] = ""
-
-    def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
-            object.__setattr__(self, name, _convert(_dotted(self.section, name), getattr(self, name), hint))
-
-
 @dataclass(frozen=True, slots=True)
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which images to train on, and how they are brought to one shape; see `gdm.data.load`."""
 
     section: ClassVar[str] = "data"
@@ -80,7 +53,7 @@ class DataConfig(_Section):
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduleConfig(_Section):
+class ScheduleConfig(Section):
     """How an image splits into groups, and when each is generated; see `build_schedule`."""
 
     section: ClassVar[str] = "schedule"
@@ -99,7 +72,7 @@ class ScheduleConfig(_Section):
     path: Literal["linear", "trigonometric"] = "linear"
 
     def __post_init__(self) -> None:
-        _Section.__post_init__(self)
+        Section.__post_init__(self)
         _reject_unused(self.kind, [f.name for f in fields(self) if getattr(self, f.name) != f.default])
         if self.order_seed and self.order != "random":
             remedy = 'it is for schedule.order = "random"; remove it or change the order'
@@ -109,9 +82,13 @@ class ScheduleConfig(_Section):
         if self.kind == "bands" and isinstance(self.order, str) and self.order:
             raise ConfigError(f"schedule.order: expected a list for bands, like [1, 0], got {self.order!r}")
 
+    def check_given(self, keys: Collection[str]) -> None:
+        """Refuse options that the kind does not use, even with their default values."""
+        _reject_unused(self.kind, keys)
+
 
 @dataclass(frozen=True, slots=True)
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """The size of the network."""
 
     section: ClassVar[str] = "network"
@@ -125,7 +102,7 @@ class NetworkConfig(_Section):
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How long, how fast and towards which loss."""
 
     section: ClassVar[str] = "training"
@@ -145,7 +122,7 @@ class TrainingConfig(_Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Config(_Section):
+class Config(Section):
     """A whole run. Frozen, hashable, valid by construction.
 
     Raises: ConfigError for a value of a wrong type or out of range, naming its dotted key
@@ -156,7 +133,7 @@ class Config(_Section):
 
     backend: Literal["numpy", "torch", "jax"] = "torch"
     device: str = "auto"
-    precision: Literal["float32", "float64", "bfloat16"] = "float32"
+    precision: Literal["float32", "float64"] = "float32"
     seed: Seed = 0
     data: DataConfig = field(default_factory=DataConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -191,16 +168,14 @@ def from_dict(mapping: Mapping[str, Any]) -> Config:
 
     Raises: ConfigError for an unknown key, a wrong type or range
     """
-    return _convert("config", mapping, Config)
+    return convert("config", mapping, Config)
 
 
 def to_dict(config: Config) -> dict[str, Any]:
     """Return nested dicts of lists, numbers and text, ready for JSON. Inverse of `from_dict`."""
-    plain = _plain(config)
-    plain["schedule"] = {
-        key: value for key, value in plain["schedule"].items() if _uses(config.schedule.kind, key)
-    }
-    return plain
+    tables = plain(config)
+    used = {key: value for key, value in tables["schedule"].items() if _uses(config.schedule.kind, key)}
+    return tables | {"schedule": used}
 
 
 def build_schedule(config: ScheduleConfig, shape: tuple[int, ...]) -> Schedule:
@@ -234,96 +209,6 @@ def build_schedule(config: ScheduleConfig, shape: tuple[int, ...]) -> Schedule:
             return Schedule.channels(shape, **order, **cut)
         case "bands":
             return Schedule.bands(shape, config.edges, config.basis, order["order"], **cut)
-
-
-def _dotted(section: str, name: str) -> str:
-    return f"{section}.{name}" if section else name
-
-
-@functools.cache
-def _hints(section: type[Any]) -> dict[str, Any]:
-    """Return the declared type of each option, by name."""
-    hints = typing.get_type_hints(section, include_extras=True)
-    return {f.name: hints[f.name] for f in fields(section)}
-
-
-def _build(section: type[Any], raw: Mapping[str, Any]) -> Any:
-    """Make a section from a table that may hold its keys and no others."""
-    known = _hints(section)
-    for key in raw:
-        if key not in known:
-            hint = _nearest_key(section, str(key)) or ";"
-            name = _dotted(section.section, str(key))
-            raise ConfigError(f"unknown key {name}{hint} known keys: {', '.join(known)}")
-    built = section(**raw)
-    if section is ScheduleConfig:
-        _reject_unused(built.kind, raw)
-    return built
-
-
-def _nearest_key(section: type[Any], key: str) -> str:
-    """Suggest a key for an unknown one; for a bare name, first the sections that have it."""
-    if section is Config:
-        sections = [hint for hint in _hints(Config).values() if _is_section(hint)]
-        homes = [repr(f"{section.section}.{key}") for section in sections if key in _hints(section)]
-        if homes:
-            return f"; did you mean {' or '.join(homes)}?"
-    return nearest(key, _hints(section))
-
-
-def _is_section(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, _Section)
-
-
-_WORDS = {int: "an integer", float: "a finite number", bool: "true or false", str: "text", tuple: "a list"}
-
-
-def _convert(key: str, value: Any, hint: Any) -> Any:
-    """Return `value` as the declared type: sections from tables, tuples from lists, floats from integers."""
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        return _limited(key, _convert(key, value, parts[0]), parts[1])
-    if origin is Literal:
-        return _choice(key, value, parts)
-    if origin is UnionType:  # text or a list
-        return _convert(key, value, parts[0] if isinstance(value, str) else parts[1])
-    if origin is tuple and isinstance(value, list | tuple):
-        hints = parts[:1] * len(value) if parts[-1] is ... else parts
-        if len(hints) != len(value):
-            raise ConfigError(f"{key}: expected {len(hints)} entries, got {value!r}")
-        return tuple(_convert(f"{key}[{i}]", entry, hints[i]) for i, entry in enumerate(value))
-    if _is_section(hint) and isinstance(value, Mapping):
-        return _build(hint, value)
-    if _fits(value, origin or hint):
-        return hint(value) if hint in (int, float) else value
-    expected = _WORDS.get(origin or hint, "a table of keys")
-    raise ConfigError(f"{key}: expected {expected}, got {value!r} ({type(value).__name__})")
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    if kind is int:
-        return _is_number(value, Integral)
-    if kind is float:  # the comparison refuses NaN, infinity and integers too long for a float
-        return _is_number(value, Real) and -sys.float_info.max <= value <= sys.float_info.max
-    return kind is not tuple and isinstance(value, kind)
-
-
-def _is_number(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)  # to Python, True is an integer
-
-
-def _limited(key: str, value: Any, limit: Limit) -> Any:
-    if not limit.holds(value):
-        raise ConfigError(f"{key}: expected a value {limit.words}, got {value!r}")
-    return value
-
-
-def _choice(key: str, value: Any, choices: tuple[Any, ...]) -> Any:
-    for choice in choices:
-        if type(value) is type(choice) and value == choice:
-            return choice
-    guess = nearest(value, choices) if isinstance(value, str) else ""
-    raise ConfigError(f"{key}: expected one of {', '.join(map(repr, choices))}, got {value!r}{guess}")
 
 
 def _uses(kind: str, key: str) -> bool:
@@ -365,9 +250,3 @@ def _apply(raw: dict[str, Any], overrides: Mapping[str, Any]) -> None:
         table[name] = value
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, _Section):
-        return {name: _plain(getattr(value, name)) for name in _hints(type(value))}
-    return value

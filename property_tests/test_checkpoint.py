@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gdm import checkpoint
+from gdm import checkpoint, files
 from gdm.errors import CheckpointError
 
 STATE = {"network.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "ema.weight": np.ones(3)}
@@ -118,7 +118,7 @@ KILLER = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from gdm import checkpoint
+from gdm import checkpoint, files
 
 calls = 0
 
@@ -165,7 +165,7 @@ def test_a_file_is_on_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytes
     for name in ("fsync", "replace"):
         call = getattr(os, name)
         monkeypatch.setattr(os, name, lambda *args, n=name, c=call: (calls.append(n), c(*args)))
-    checkpoint.write_atomic(tmp_path / "file", b"content")
+    files.write_atomic(tmp_path / "file", b"content")
     assert calls == ["fsync", "replace", "fsync"]  # the file, its name, the folder that holds the name
 
 
@@ -286,11 +286,11 @@ def test_write_atomic_keeps_the_old_content_when_the_writer_fails(tmp_path: Path
         raise RuntimeError("the writer's own mistake")
 
     path = tmp_path / "deep" / "file"
-    checkpoint.write_atomic(path, b"old")
+    files.write_atomic(path, b"old")
     with pytest.raises(RuntimeError, match="own mistake"):
-        checkpoint.write_atomic(path, fail)
+        files.write_atomic(path, fail)
     assert path.read_bytes() == b"old"
     with open(path, "rb") as reader:  # who has the old file open reads the old content, not half of each
-        checkpoint.write_atomic(path, lambda file: file.write(b"new"))
+        files.write_atomic(path, lambda file: file.write(b"new"))
         assert (reader.read(), path.read_bytes()) == (b"old", b"new")
     assert [p.name for p in path.parent.iterdir()] == ["file"]

@@ -18,6 +18,7 @@ from PIL import Image
 from gdm import data
 from gdm.config import DataConfig
 from gdm.errors import DataError, DTypeError, ValueRangeError
+from gdm.images import to_uint8
 
 # Recorded once: a change would silently break the resuming of old runs.
 RECORDED_ORDER = [5, 3, 7, 8, 2, 4, 1, 0, 6, 9]
@@ -115,7 +116,7 @@ def test_batches_of_nothing(n: int, batch: int, step: int) -> None:
 def test_bytes_survive_the_way_to_the_network_and_back(pixels: np.ndarray) -> None:
     batch = data.Dataset(pixels).batch(np.arange(len(pixels)))
     assert batch.dtype == np.float32 and np.abs(batch).max() <= 1
-    same(data.to_uint8(batch), pixels)
+    same(to_uint8(batch), pixels)
 
 
 def test_every_byte_has_its_place_in_the_range() -> None:
@@ -123,14 +124,14 @@ def test_every_byte_has_its_place_in_the_range() -> None:
     (batch,) = data.Dataset(ramp).batch(np.array([0]))
     assert np.abs(batch.ravel() - (np.arange(256) / 127.5 - 1)).max() < 1e-7
     assert (batch.min(), batch.max()) == (-1, 1)
-    same(data.to_uint8(np.array([-9, -1, 0.999, 1, np.inf])), np.array([0, 0, 255, 255, 255], np.uint8))
+    same(to_uint8(np.array([-9, -1, 0.999, 1, np.inf])), np.array([0, 0, 255, 255, 255], np.uint8))
 
 
 @given(images, st.data())
 def test_flips_mirror_the_chosen_images(pixels: np.ndarray, draw: st.DataObject) -> None:
     flip = draw.draw(arrays.arrays(bool, len(pixels)))
     mirrored = data.Dataset(pixels).batch(np.arange(len(pixels)), flip)
-    for image, expected, chosen in zip(data.to_uint8(mirrored), pixels, flip, strict=True):
+    for image, expected, chosen in zip(to_uint8(mirrored), pixels, flip, strict=True):
         same(image, np.ascontiguousarray(expected[:, :, ::-1] if chosen else expected))
 
 
@@ -178,9 +179,9 @@ def test_what_is_no_dataset(pixels: np.ndarray, labels: list[int] | None, match:
 
 def test_what_is_no_image() -> None:
     with pytest.raises(DTypeError, match="got uint8"):
-        data.to_uint8(np.zeros(3, np.uint8))
+        to_uint8(np.zeros(3, np.uint8))
     with pytest.raises(ValueRangeError, match="got 1 NaN"):
-        data.to_uint8(np.array([0.0, np.nan]))
+        to_uint8(np.array([0.0, np.nan]))
 
 
 # Sources
