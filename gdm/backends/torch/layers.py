@@ -1,0 +1,133 @@
+"""The layers of the DDPM++ U-Net (Song et al. 2021, as configured by Karras et al. 2022).
+
+Weights are OIHW and start as Karras et al. 2022 draw them: uniform with Xavier's bound, times a
+gain that makes each residual branch begin close to zero. The global generator of torch draws them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Resample = Literal["down", "up"]
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+RESIDUAL_SCALE = math.sqrt(0.5)  # keeps the variance of a sum of two unrelated terms
+NEARLY_ZERO = 1e-5  # gain of a branch's last layer: the branch starts silent, yet gradients pass
+
+
+def xavier(layer: Layer, gain: float = 1.0) -> Layer:
+    """Draw a layer's weights uniformly in +-gain sqrt(6 / (fan in + fan out)), and set its bias to zero."""
+    nn.init.xavier_uniform_(layer.weight, gain)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def convolution(inputs: int, outputs: int, side: int, *, gain: float = 1.0) -> nn.Conv2d:
+    """Make a size-keeping convolution with Xavier-uniform weights times `gain` and zero biases."""
+    return xavier(nn.Conv2d(inputs, outputs, side, padding=side // 2), gain)
+
+
+def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    """Make a linear layer with Xavier-uniform weights and zero biases."""
+    return xavier(nn.Linear(inputs, outputs, bias=bias))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Make a group normalisation of at most 32 equal groups with four channels or more in each."""
+    most = max(1, min(32, channels // 4))
+    groups = next(count for count in range(most, 0, -1) if channels % count == 0)
+    return nn.GroupNorm(groups, channels, eps=1e-6)
+
+
+def halve(x: Tensor) -> Tensor:
+    """Average 2 x 2 pixels; on an odd side the last row or column averages what is there.
+
+    Shapes: x (batch, C, H, W) -> (batch, C, ceil(H / 2), ceil(W / 2))
+    """
+    return F.avg_pool2d(x, 2, ceil_mode=True)
+
+
+def double(x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Repeat each pixel 2 x 2, and crop the last row or column away where `size` has an odd side.
+
+    Shapes: x (batch, C, ceil(H / 2), ceil(W / 2)) -> (batch, C, H, W), with size = (H, W)
+    """
+    doubled = F.interpolate(x, scale_factor=2, mode="nearest")
+    if size is None or size == doubled.shape[-2:]:
+        return doubled  # a slice, even of everything, would copy the gradient
+    return doubled[..., : size[0], : size[1]]
+
+
+class Attention(nn.Module):
+    """Self-attention of one head over all pixels, added to its input.
+
+    Shapes: x (batch, C, H, W) -> (batch, C, H, W)
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.qkv = convolution(channels, 3 * channels, 1, gain=math.sqrt(0.2))  # queries, keys, values
+        self.out = convolution(channels, channels, 1, gain=NEARLY_ZERO)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        tokens = self.qkv(self.norm(x)).reshape(batch, 3, channels, height * width).transpose(2, 3)
+        query, key, value = tokens.unsqueeze(2).unbind(1)  # each (batch, 1 head, pixels, C)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = mixed.transpose(2, 3).reshape(batch, channels, height, width)
+        return (x + self.out(mixed)) * RESIDUAL_SCALE
+
+
+class Block(nn.Module):
+    """Residual block: two 3 x 3 convolutions with the embedding between them, then maybe attention.
+
+        h = conv_in(resample(silu(norm_in(x)))) + shift(embedding)
+        y = (shortcut(resample(x)) + conv_out(dropout(silu(norm_out(h))))) / sqrt(2)
+
+    The shortcut is a 1 x 1 convolution where the block resamples or changes the channels, else the identity.
+
+    Shapes: x (batch, inputs, H, W), embedding (batch, E) -> (batch, outputs, H', W'), where H', W' are
+        H, W, or their halves rounded up ("down"), or the given `size` ("up").
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        embedding: int,
+        *,
+        resample: Resample | None = None,
+        attention: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.resample = resample
+        self.dropout = dropout
+        self.norm_in = group_norm(inputs)
+        self.conv_in = convolution(inputs, outputs, 3)
+        self.shift = linear(embedding, outputs)
+        self.norm_out = group_norm(outputs)
+        self.conv_out = convolution(outputs, outputs, 3, gain=NEARLY_ZERO)
+        self.shortcut = convolution(inputs, outputs, 1) if resample or inputs != outputs else None
+        self.attention = Attention(outputs) if attention else None
+
+    def forward(self, x: Tensor, embedding: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        branch = F.silu(self.norm_in(x))
+        if self.resample == "down":
+            branch, x = halve(branch), halve(x)
+        if self.shortcut is not None:
+            x = self.shortcut(x)  # on the smaller side: a 1 x 1 convolution commutes with resampling
+        if self.resample == "up":
+            branch, x = double(branch, size), double(x, size)
+        branch = self.conv_in(branch) + self.shift(embedding)[:, :, None, None]
+        branch = F.silu(self.norm_out(branch))
+        if self.training and self.dropout > 0:
+            branch = F.dropout(branch, self.dropout)
+        x = (x + self.conv_out(branch)) * RESIDUAL_SCALE
+        return x if self.attention is None else self.attention(x)
