@@ -1,0 +1,156 @@
+"""A run that was stopped goes on to the same bits; what would spoil a run is refused or stops it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdm import checkpoint, training
+from gdm.config import Config, DataConfig, NetworkConfig, ScheduleConfig, TrainingConfig
+from gdm.errors import ConfigError, TrainingError
+from property_tests.support import agree, same_bits
+
+TINY = Config(
+    seed=3,
+    data=DataConfig(labels=True, flip=True),
+    network=NetworkConfig(channels=8, multipliers=(1, 2), blocks=1, attention=(4,), dropout=0.1),
+    training=TrainingConfig(steps=6, batch=8, save_every=2, log_every=4, warmup=2, decay="linear", ema=0.9),
+)
+
+
+def with_training(config: Config, **changes: object) -> Config:
+    return replace(config, training=replace(config.training, **changes))  # type: ignore[arg-type]
+
+
+def run_of(config: Config, run: Path) -> checkpoint.Checkpoint:
+    training.train(config, run, progress=False)
+    return checkpoint.latest(run)
+
+
+def same_run(ours: Path, theirs: Path) -> None:
+    """Check that two runs ended with equal tensors and wrote equal logs, but for the time they took."""
+    one, other = checkpoint.latest(ours), checkpoint.latest(theirs)
+    assert one.step == other.step and one.tensors.keys() == other.tensors.keys()
+    for name, tensor in one.tensors.items():
+        same_bits(tensor, other.tensors[name], name)
+    logs = [[(line["step"], line["loss"], line["learning_rate"]) for line in checkpoint.read_metrics(run)] for run in (ours, theirs)]
+    assert logs[0] == logs[1] and logs[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"mask_pending": True, "weighting": "active"}, {"times": "stratified", "weighting": "rate", "clip": 0.0}],
+    ids=["default", "masked", "stratified"],
+)
+def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, change: dict[str, object]) -> None:
+    config = with_training(TINY, decay="constant", **change)  # a linear decay would see the shorter total
+    run_of(config, tmp_path / "one")
+    run_of(with_training(config, steps=3), tmp_path / "two")
+    run_of(config, tmp_path / "two")
+    same_run(tmp_path / "one", tmp_path / "two")
+
+
+def test_every_step_draws_anew_and_from_the_seed(tmp_path: Path) -> None:
+    losses = []
+    for seed in (3, 3, 4):
+        run = tmp_path / f"run{len(losses)}"
+        run_of(with_training(replace(TINY, seed=seed), log_every=1, learning_rate=1e-12), run)
+        losses.append([line["loss"] for line in checkpoint.read_metrics(run)])
+    assert losses[0] == losses[1] != losses[2]
+    assert len(set(losses[0])) == len(losses[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_stopped_process_goes_on_to_the_same_bits(tmp_path: Path, number: signal.Signals) -> None:
+    """A real process is stopped in the middle of a run: asked to, it saves and exits 0; killed, it loses a few steps."""
+    config = tmp_path / "tiny.toml"
+    config.write_text(
+        "seed = 3\n[network]\nchannels = 8\nmultipliers = [1]\nblocks = 1\nattention = []\ndropout = 0.1\n"
+        "[training]\nsteps = 60\nbatch = 4\nsave_every = 7\nlog_every = 5\n"
+    )
+    command = [sys.executable, "-m", "gdm", "train", str(config), "--run"]
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    process = subprocess.Popen([*command, str(stopped)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not checkpoint.steps(stopped) and process.poll() is None:
+        time.sleep(0.005)
+    os.kill(process.pid, number)
+    status = process.wait(60)
+    reached = checkpoint.latest(stopped).step
+    assert status == (0 if number == signal.SIGTERM else -number) or reached == 60
+    for folder in (stopped, whole):
+        subprocess.run([*command, str(folder)], check=True, capture_output=True)
+    same_run(stopped, whole)
+
+
+@given(
+    st.integers(0, 30), st.integers(1, 50), st.sampled_from(["constant", "linear"]), st.integers(0, 60)
+)
+def test_the_learning_rate_warms_up_and_decays_as_written(warmup: int, length: int, decay: str, step: int) -> None:
+    config = TrainingConfig(steps=warmup + length, warmup=warmup, decay=decay, learning_rate=0.5)  # type: ignore[arg-type]
+    step = min(step, config.steps - 1)
+    if step < warmup:
+        expected = 0.5 * (step + 1) / warmup
+    else:
+        expected = 0.5 if decay == "constant" else 0.5 * (length - (step - warmup)) / length
+    agree(training.learning_rate(config, step), expected, 1e-12)
+
+
+def test_the_average_is_that_of_the_weights(tmp_path: Path) -> None:
+    """Replay the moving average from the weights after each step."""
+    run = tmp_path / "run"
+    average: dict[str, np.ndarray] = {}
+    for steps in range(1, 5):
+        state = run_of(with_training(TINY, steps=steps, decay="constant"), run).tensors
+        weights = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+        if not average:  # at the first step the average is still the initial network: its decay is 1/10
+            average = {name: state[f"ema.{name}"] for name in weights}
+            continue
+        decay = min(0.9, steps / (9 + steps))
+        average = {name: decay * average[name] + (1 - decay) * weights[name] for name in weights}
+        for name, value in average.items():
+            agree(state[f"ema.{name}"], value, 1e-6, name)
+
+
+def test_losses_fall(tmp_path: Path) -> None:
+    config = with_training(TINY, steps=40, batch=32, log_every=10, save_every=40, learning_rate=3e-3)
+    run_of(replace(config, data=DataConfig()), tmp_path)
+    losses = [line["loss"] for line in checkpoint.read_metrics(tmp_path)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    run_of(with_training(TINY, steps=2, decay="constant"), tmp_path)
+    poisoned = checkpoint.latest(tmp_path)
+    tensors = dict(poisoned.tensors)
+    tensors["network.unet.head.weight"] = np.full_like(tensors["network.unet.head.weight"], np.nan)
+    checkpoint.save(tmp_path, 2, tensors, poisoned.info)
+    with pytest.raises(TrainingError, match=r"loss of step 2 is nan.*last checkpoint is intact"):
+        training.train(with_training(TINY, decay="constant"), tmp_path, progress=False)
+    assert checkpoint.steps(tmp_path) == (2,)
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
+    config = with_training(TINY, steps=1)
+    run_of(config, tmp_path)
+    with pytest.raises(ConfigError, match=r"trained with network\.channels = 8, got 16"):
+        training.train(replace(config, network=replace(config.network, channels=16)), tmp_path, progress=False)
+    with pytest.raises(ConfigError, match=r"trained with schedule\.(kind|grid)"):
+        training.train(replace(config, schedule=ScheduleConfig(kind="vanilla")), tmp_path, progress=False)
+    with pytest.raises(ConfigError, match="holds a run"):
+        training.train(config, tmp_path, resume=False, progress=False)
+
+
+def test_a_run_ends_after_its_minutes(tmp_path: Path) -> None:
+    summary = training.train(with_training(TINY, steps=100_000, minutes=1e-4), tmp_path, progress=False)
+    assert summary.reason == "minutes" and 0 < summary.step < 100_000
+    assert checkpoint.latest(tmp_path).step == summary.step
