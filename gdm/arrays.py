@@ -56,7 +56,9 @@ def _namespace(array: Array) -> ModuleType:
             found = array_api_compat.array_namespace(array)
         except TypeError:
             kind = type(array).__name__
-            raise DTypeError(f"expected an array (NumPy, PyTorch or JAX), got {kind}; wrap it, e.g. np.asarray(...)")
+            raise DTypeError(
+                f"expected an array (NumPy, PyTorch or JAX), got {kind}; wrap it, e.g. np.asarray(...)"
+            ) from None
         _NAMESPACES[type(array)] = found
     return found
 
@@ -102,7 +104,9 @@ def check_event(x: Array, shape: tuple[int, ...], name: str) -> None:
     check_floating(x, name)
     if tuple(x.shape[1:]) != shape or len(x.shape) != len(shape) + 1:
         remedy = "add a batch axis" if tuple(x.shape) == shape else "build the schedule for this shape"
-        raise ShapeError(f"{name}: expected (batch, {_commas(shape)}) to fit the schedule, got {tuple(x.shape)}; {remedy}")
+        raise ShapeError(
+            f"{name}: expected (batch, {_commas(shape)}) to fit the schedule, got {tuple(x.shape)}; {remedy}"
+        )
 
 
 def check_floating(x: Array, name: str) -> None:

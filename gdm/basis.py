@@ -96,7 +96,12 @@ class Basis:
         """
         shape = tuple(shape)
         sizes = frequency.spatial(shape)
-        return cls("cosine", shape, tuple(map(_cosine, sizes)), frequency.over_event(frequency.isotropic(sizes), shape))
+        return cls(
+            "cosine",
+            shape,
+            tuple(map(_cosine, sizes)),
+            frequency.over_event(frequency.isotropic(sizes), shape),
+        )
 
     @classmethod
     def blur(cls, shape: Sequence[int], sigma: float = 0.4) -> Basis:
@@ -114,7 +119,9 @@ class Basis:
         side = math.exp(-1 / (2 * sigma**2))
         lines = [(1 + 2 * side * np.cos(math.pi * np.arange(1, r + 1) / (r + 1))) / (1 + 2 * side) for r in sizes]
         if min(line.min() for line in lines) <= 0:
-            raise BasisError(f"blur: sigma = {sigma} cut at radius 1 has eigenvalues <= 0; use sigma < 0.84, or Basis.cosine")
+            raise BasisError(
+                f"blur: sigma = {sigma} cut at radius 1 has eigenvalues <= 0; use sigma < 0.84, or Basis.cosine"
+            )
         eigenvalues = np.round(np.multiply.outer(lines[0], lines[1]) if len(lines) == 2 else lines[0], 12)
         return cls("blur", shape, tuple(map(_sine, sizes)), frequency.over_event(frequency.rank(-eigenvalues), shape))
 
@@ -144,7 +151,9 @@ class Basis:
             raise BasisError(f"matrix: expected n x n with n one of {tails} for shape {shape}, got {matrix.shape}")
         worst = float(np.abs(matrix.T @ matrix - np.eye(len(matrix))).max())
         if not worst <= 1e-6:
-            raise BasisError(f"matrix: U^T U differs from the identity by {worst:.1e}; orthogonalise it, e.g. np.linalg.qr(U)[0]")
+            raise BasisError(
+                f"matrix: U^T U differs from the identity by {worst:.1e}; orthogonalise it, e.g. np.linalg.qr(U)[0]"
+            )
         ranks = np.arange(len(matrix)) if order is None else np.asarray(order)
         if sorted(ranks.tolist()) != list(range(len(matrix))):
             raise BasisError(f"order: expected each rank 0 to {len(matrix) - 1} once, got {order}")

@@ -48,9 +48,7 @@ def read_run(run: Path) -> dict[str, Any]:
     return read_json(run / "run.json")
 
 
-def save(
-    run: Path, step: int, tensors: Mapping[str, np.ndarray], info: Mapping[str, Any], *, keep: int = 3
-) -> None:
+def save(run: Path, step: int, tensors: Mapping[str, np.ndarray], info: Mapping[str, Any], *, keep: int = 3) -> None:
     """Save the state after `step` steps, then remove the checkpoints before the `keep` latest.
 
     tensors: arrays of numbers, of at most 64 bits, by name; info: anything that JSON can hold

@@ -248,5 +248,3 @@ def _apply(raw: dict[str, Any], overrides: Mapping[str, Any]) -> None:
             remedy = f"write [{section}] in the file"
             raise ConfigError(f"{section}: expected a table of keys, got {table!r}; {remedy}")
         table[name] = value
-
-

@@ -141,7 +141,7 @@ class Families:
         path: str | Path = "linear",
         overlap: bool = False,
     ) -> Self:
-        """Frequency bands, low to high: GDM-F (Sec. 3.4). Edges (30, 100) mean [0, 30) [30, 100) [100, n) per channel."""
+        """Frequency bands, low to high: GDM-F (Sec. 3.4). Edges (30, 100) mean [0, 30) [30, 100) [100, n)."""
         basis = basis if isinstance(basis, Basis) else Basis.named(basis, shape)
         partition = Partition.bands(shape, edges, basis.order)
         return cls(partition if order is None else partition.reorder(order), intervals, basis, path, overlap)

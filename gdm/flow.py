@@ -108,7 +108,11 @@ def complete(
     given, drawn = start(x, "x", schedule, finite=False), start(z, "z", schedule)
     if x.shape[0] != z.shape[0]:
         raise ShapeError(f"z: expected one noise per sample, {tuple(x.shape)}, got {tuple(z.shape)}")
-    keep = xp.asarray(np.isin(schedule.partition.labels, known)[None], device=getattr(x, "device", None)) if known else None
+    keep = (
+        xp.asarray(np.isin(schedule.partition.labels, known)[None], device=getattr(x, "device", None))
+        if known
+        else None
+    )
     y = drawn if keep is None else xp.where(keep, given, drawn)
     check_finite(y, "x in the known groups")
     if segments:
@@ -149,7 +153,13 @@ def direction_of(network: Network, schedule: Schedule, mask_pending: bool) -> Ca
 
 
 def _solve(
-    slope: Slope, y: Any, schedule: Schedule, segments: Sequence[Segment], solver: Solver, tables: Tables, trajectory: bool
+    slope: Slope,
+    y: Any,
+    schedule: Schedule,
+    segments: Sequence[Segment],
+    solver: Solver,
+    tables: Tables,
+    trajectory: bool,
 ) -> Any:
     if not trajectory:
         return schedule.basis.synthesize(run(slope, (y,), solver, tables)[0])
@@ -185,7 +195,9 @@ def by_segment(tables: Tables, segments: Sequence[Segment]) -> list[Tables]:
 def _group_numbers(known: Collection[int], k: int) -> list[int]:
     numbers = sorted({int(j) for j in known})
     if numbers and not 0 <= numbers[0] <= numbers[-1] < k:
-        raise ValueRangeError(f"known: expected group numbers 0 to {k - 1}, got {numbers}; groups are numbered in order of generation")
+        raise ValueRangeError(
+            f"known: expected group numbers 0 to {k - 1}, got {numbers}; groups are numbered in order of generation"
+        )
     return numbers
 
 

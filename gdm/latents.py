@@ -21,13 +21,19 @@ from gdm.schedule import Schedule
 Numbers = Iterable[int] | int | None
 
 
-def selection(schedule: Schedule, groups: Numbers = None, elements: Numbers = None, channels: Numbers = None) -> np.ndarray:
+def selection(
+    schedule: Schedule, groups: Numbers = None, elements: Numbers = None, channels: Numbers = None
+) -> np.ndarray:
     """Return the selected coordinates as a boolean array of the event shape.
 
     Raises: ValueRangeError for a group, element or channel that is not there
     """
     axis = np.arange(schedule.shape[0]).reshape(-1, *(1 for _ in schedule.shape[1:]))
-    tables = {"groups": schedule.partition.labels, "elements": schedule.basis.order, "channels": np.broadcast_to(axis, schedule.shape)}
+    tables = {
+        "groups": schedule.partition.labels,
+        "elements": schedule.basis.order,
+        "channels": np.broadcast_to(axis, schedule.shape),
+    }
     selected = np.ones(schedule.shape, bool)
     for (name, table), wanted in zip(tables.items(), (groups, elements, channels), strict=True):
         if wanted is None:
@@ -39,21 +45,43 @@ def selection(schedule: Schedule, groups: Numbers = None, elements: Numbers = No
     return selected
 
 
-def swap(schedule: Schedule, z: A, other: A, *, groups: Numbers = None, elements: Numbers = None, channels: Numbers = None) -> A:
+def swap(
+    schedule: Schedule,
+    z: A,
+    other: A,
+    *,
+    groups: Numbers = None,
+    elements: Numbers = None,
+    channels: Numbers = None,
+) -> A:
     """Take the selected coordinates from `other` and the rest from `z` (Fig. 7: mixing two images)."""
     chosen = selection(schedule, groups, elements, channels)
     return _edit(schedule, z, chosen, lambda a, b: b, other)
 
 
-def resample(schedule: Schedule, z: A, noise: A, *, groups: Numbers = None, elements: Numbers = None, channels: Numbers = None) -> A:
+def resample(
+    schedule: Schedule,
+    z: A,
+    noise: A,
+    *,
+    groups: Numbers = None,
+    elements: Numbers = None,
+    channels: Numbers = None,
+) -> A:
     """Replace the selected coordinates by fresh `noise`, e.g. `draw_latents` of another seed (Fig. 9: variations)."""
     return swap(schedule, z, noise, groups=groups, elements=elements, channels=channels)
 
 
 def keep(
-    schedule: Schedule, z: A, noise: A | None = None, *, groups: Numbers = None, elements: Numbers = None, channels: Numbers = None
+    schedule: Schedule,
+    z: A,
+    noise: A | None = None,
+    *,
+    groups: Numbers = None,
+    elements: Numbers = None,
+    channels: Numbers = None,
 ) -> A:
-    """Keep the selected coordinates and replace all others by `noise`, or by 0 (Fig. 4b: reconstruction from a subset)."""
+    """Keep the selected coordinates; all others become `noise`, or 0 (Fig. 4b: reconstruction from a subset)."""
     others = ~selection(schedule, groups, elements, channels)
     return _edit(schedule, z, others, lambda a, b: b, namespace(z).zeros_like(z) if noise is None else noise)
 
@@ -92,7 +120,9 @@ def traverse(schedule: Schedule, z: A, values: Iterable[float], *, elements: Num
     """
     chosen = selection(schedule, None, elements, channels)
     xp = namespace(z)
-    return xp.stack([_edit(schedule, z, chosen, lambda a, b: b, xp.full_like(z, float(v)), coordinates=True) for v in values])
+    return xp.stack(
+        [_edit(schedule, z, chosen, lambda a, b: b, xp.full_like(z, float(v)), coordinates=True) for v in values]
+    )
 
 
 def _edit(schedule: Schedule, z: A, chosen: np.ndarray, rule: Any, other: A, coordinates: bool = False) -> A:

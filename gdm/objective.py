@@ -74,7 +74,9 @@ def velocity_loss(network: Network, x: A, z: A, t: A, schedule: Schedule, *, ord
     Shapes and errors as `direction_loss`.
     """
     v = _predict(network, x, z, t, schedule, False, orders)
-    target = schedule.scale(schedule.alpha_rate(t, orders=orders), x) + schedule.scale(schedule.sigma_rate(t, orders=orders), z)
+    target = schedule.scale(schedule.alpha_rate(t, orders=orders), x) + schedule.scale(
+        schedule.sigma_rate(t, orders=orders), z
+    )
     return _mean_square(target - v)
 
 

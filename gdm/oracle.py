@@ -43,9 +43,13 @@ class GaussianMixture:
     def __post_init__(self) -> None:
         weights, means = np.asarray(self.weights, np.float64), np.asarray(self.means, np.float64)
         if weights.ndim != 1 or means.ndim < 2 or len(means) != len(weights):
-            raise ShapeError(f"mixture: expected weights (m,) and means (m, *event), got {weights.shape} and {means.shape}")
+            raise ShapeError(
+                f"mixture: expected weights (m,) and means (m, *event), got {weights.shape} and {means.shape}"
+            )
         if not (weights > 0).all():
-            raise ValueRangeError(f"weights: expected positive numbers, got {weights.tolist()}; leave empty components out")
+            raise ValueRangeError(
+                f"weights: expected positive numbers, got {weights.tolist()}; leave empty components out"
+            )
         object.__setattr__(self, "shape", means.shape[1:])
         object.__setattr__(self, "weights", weights / weights.sum())
         object.__setattr__(self, "means", means)
@@ -62,8 +66,13 @@ class GaussianMixture:
             full = given
         else:
             raise ShapeError(f"covariances: expected ({m}, {d}, {d}), {(m, *self.shape)} or ({m},), got {given.shape}")
-        if np.abs(full - full.transpose(0, 2, 1)).max() > 1e-9 * np.abs(full).max() or not (np.linalg.eigvalsh(full) > 0).all():
-            raise ValueRangeError("covariances: expected symmetric positive definite matrices; add a small multiple of the identity?")
+        if (
+            np.abs(full - full.transpose(0, 2, 1)).max() > 1e-9 * np.abs(full).max()
+            or not (np.linalg.eigvalsh(full) > 0).all()
+        ):
+            raise ValueRangeError(
+                "covariances: expected symmetric positive definite matrices; add a small multiple of the identity?"
+            )
         return full
 
     def direction(self, schedule: Schedule) -> Network:
@@ -133,7 +142,7 @@ def _in_basis(covariances: np.ndarray, basis: Basis) -> np.ndarray:
 
 
 def _log_normal(centred: A, solved: A, covariance: A) -> A:
-    """Return log N(centred; 0, covariance), given solved = covariance^-1 centred. Shapes: (..., d), (..., d, d) -> (...)"""
+    """Return log N(centred; 0, covariance), (...), given solved = covariance^-1 centred, (..., d)."""
     xp = namespace(centred, covariance)
     log_volume = xp.linalg.slogdet(covariance)[1]
     return -0.5 * (xp.sum(centred * solved, axis=-1) + log_volume + math.log(2 * math.pi) * centred.shape[-1])

@@ -40,14 +40,20 @@ class Partition:
     def __post_init__(self) -> None:
         labels = np.array(self.labels)
         if labels.ndim == 0 or labels.size == 0:
-            raise PartitionError(f"labels: expected an array of the event shape, got shape {labels.shape}; pass one label per element")
+            raise PartitionError(
+                f"labels: expected an array of the event shape, got shape {labels.shape}; pass one label per element"
+            )
         if not np.issubdtype(labels.dtype, np.integer):
             raise PartitionError(f"labels: expected integers, got {labels.dtype}; number the groups 0, 1, 2, ...")
         if labels.min() < 0:
-            raise PartitionError(f"labels: {int((labels < 0).sum())} elements belong to no group (label {labels.min()}); give each a group")
+            raise PartitionError(
+                f"labels: {int((labels < 0).sum())} elements have no group (label {labels.min()}); give each one"
+            )
         sizes = np.bincount(labels.ravel())
         if not sizes.all():
-            raise PartitionError(f"labels: group {int(np.argmin(sizes))} of {len(sizes)} is empty; number the groups without holes")
+            raise PartitionError(
+                f"labels: group {int(np.argmin(sizes))} of {len(sizes)} is empty; number the groups without holes"
+            )
         labels = labels.astype(np.int64)
         labels.setflags(write=False)
         object.__setattr__(self, "labels", labels)
@@ -64,7 +70,9 @@ class Partition:
     def indices(self, j: int) -> np.ndarray:
         """Return the flat (C-order) indices of group `j`'s coordinates."""
         if not 0 <= j < self.k:
-            raise PartitionError(f"group: expected 0 to {self.k - 1}, got {j}; groups are numbered in order of generation")
+            raise PartitionError(
+                f"group: expected 0 to {self.k - 1}, got {j}; groups are numbered in order of generation"
+            )
         return np.flatnonzero(self.labels == j)
 
     def reorder(self, order: Sequence[int]) -> Partition:
@@ -104,10 +112,14 @@ class Partition:
         for j, members in enumerate(groups):
             members = np.asarray(members, dtype=np.int64)
             if members.size and not 0 <= members.min() <= members.max() < labels.size:
-                raise PartitionError(f"group {j}: expected indices 0 to {labels.size - 1}, got {members.min()} to {members.max()}")
+                raise PartitionError(
+                    f"group {j}: expected indices 0 to {labels.size - 1}, got {members.min()} to {members.max()}"
+                )
             if (labels[members] >= 0).any():
                 i = int(members[np.argmax(labels[members] >= 0)])
-                raise PartitionError(f"groups {labels[i]} and {j} overlap at index {i}; each index belongs to one group")
+                raise PartitionError(
+                    f"groups {labels[i]} and {j} overlap at index {i}; each index belongs to one group"
+                )
             labels[members] = j
         return cls(labels.reshape(shape))
 
@@ -123,7 +135,9 @@ class Partition:
         return _grid(shape, shape, order, seed)
 
     @classmethod
-    def blocks(cls, shape: Sequence[int], grid: Sequence[int] = (3, 3), order: Order = None, seed: int | None = None) -> Partition:
+    def blocks(
+        cls, shape: Sequence[int], grid: Sequence[int] = (3, 3), order: Order = None, seed: int | None = None
+    ) -> Partition:
         """Cut the last axes into a grid of blocks (Fig. 1b), sizes as `numpy.array_split`.
 
         order: block numbers (raster numbering) in order of generation; or "raster", "reverse", "snake",
@@ -132,15 +146,24 @@ class Partition:
         return _grid(_shape(shape), tuple(grid), order, seed)
 
     @classmethod
-    def rows(cls, shape: Sequence[int], k: int | None = None, order: Order = None, seed: int | None = None) -> Partition:
-        """Cut the second last axis into `k` bands of rows (None: each row), top first; "bottom-to-top" is the paper's."""
+    def rows(
+        cls, shape: Sequence[int], k: int | None = None, order: Order = None, seed: int | None = None
+    ) -> Partition:
+        """Cut the second last axis into `k` bands of rows (None: each row), top first; "bottom-to-top" reverses."""
         shape = _shape(shape)
         if len(shape) < 2:
             raise PartitionError(f"rows: expected an event with at least two axes, got {shape}; use columns")
-        return _grid(shape, (shape[-2] if k is None else k, 1), _direction(order, "top-to-bottom", "bottom-to-top"), seed)
+        return _grid(
+            shape,
+            (shape[-2] if k is None else k, 1),
+            _direction(order, "top-to-bottom", "bottom-to-top"),
+            seed,
+        )
 
     @classmethod
-    def columns(cls, shape: Sequence[int], k: int | None = None, order: Order = None, seed: int | None = None) -> Partition:
+    def columns(
+        cls, shape: Sequence[int], k: int | None = None, order: Order = None, seed: int | None = None
+    ) -> Partition:
         """Cut the last axis into `k` bands of columns (None: each column), left first; "right-to-left" reverses."""
         shape = _shape(shape)
         return _grid(shape, (shape[-1] if k is None else k,), _direction(order, "left-to-right", "right-to-left"), seed)
@@ -179,12 +202,14 @@ class Partition:
         bounds = np.asarray(edges)
         count = int(rank.max()) + 1
         if bounds.ndim != 1 or not np.issubdtype(bounds.dtype, np.integer) or (np.diff([0, *edges, count]) <= 0).any():
-            raise PartitionError(f"edges: expected integers rising strictly within 1 to {count - 1}, got {tuple(edges)}; [a, b) is a band")
+            raise PartitionError(
+                f"edges: expected integers rising within 1 to {count - 1}, got {tuple(edges)}; [a, b) is a band"
+            )
         return cls(np.searchsorted(bounds, rank, side="right").reshape(shape))
 
     @classmethod
     def refine(cls, *partitions: Partition) -> Partition:
-        """Return the coarsest partition that refines all of `partitions`, numbered by the first, then the second, ..."""
+        """Return the coarsest partition that refines all of `partitions`, numbered by the first, then the next."""
         if not partitions or any(p.shape != partitions[0].shape for p in partitions):
             raise PartitionError(f"refine: expected partitions of one shape, got {[p.shape for p in partitions]}")
         stacked = np.stack([p.labels.ravel() for p in partitions], axis=1)
@@ -199,7 +224,9 @@ def _grid(shape: tuple[int, ...], grid: tuple[int, ...], order: Order, seed: int
     labels = np.zeros((1,) * len(shape), np.int64)
     for axis, cells in enumerate(grid, start=len(shape) - len(grid)):
         if not 1 <= cells <= shape[axis]:
-            raise PartitionError(f"grid: expected 1 to {shape[axis]} parts of axis {axis} (size {shape[axis]}), got {cells}")
+            raise PartitionError(
+                f"grid: expected 1 to {shape[axis]} parts of axis {axis} (size {shape[axis]}), got {cells}"
+            )
         parts = np.array_split(np.arange(shape[axis]), cells)
         cell = np.repeat(np.arange(cells), [len(p) for p in parts])
         labels = labels * cells + cell.reshape([-1 if a == axis else 1 for a in range(len(shape))])
@@ -240,14 +267,18 @@ def _direction(order: Order, forwards: str, backwards: str) -> Order:
 def _permutation(order: Sequence[int], k: int) -> np.ndarray:
     numbers = np.asarray(order)
     if numbers.shape != (k,) or sorted(numbers.tolist()) != list(range(k)):
-        raise PartitionError(f"order: expected each of 0 to {k - 1} once, got {_shorten(tuple(numbers.ravel().tolist()))}")
+        raise PartitionError(
+            f"order: expected each of 0 to {k - 1} once, got {_shorten(tuple(numbers.ravel().tolist()))}"
+        )
     return numbers.astype(np.int64)
 
 
 def _shape(shape: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(int(n) for n in shape)
     if not sizes or min(sizes) < 1:
-        raise PartitionError(f"shape: expected an event shape such as (3, 32, 32), without the batch axis, got {tuple(shape)}")
+        raise PartitionError(
+            f"shape: expected an event shape such as (3, 32, 32), without the batch axis, got {tuple(shape)}"
+        )
     return sizes
 
 

@@ -58,10 +58,14 @@ class Schedule(Families):
         overlap: bool = False,
     ) -> None:
         if not isinstance(partition, Partition):
-            raise PartitionError(f"partition: expected a gdm.Partition, got {type(partition).__name__}; see Schedule.from_labels")
+            raise PartitionError(
+                f"partition: expected a gdm.Partition, got {type(partition).__name__}; see Schedule.from_labels"
+            )
         basis = Basis.named(basis or "pixel", partition.shape) if not isinstance(basis, Basis) else basis
         if basis.shape != partition.shape:
-            raise ShapeError(f"basis: expected shape {partition.shape} as the partition's, got {basis.shape}; build both for one shape")
+            raise ShapeError(
+                f"basis: expected the partition's shape {partition.shape}, got {basis.shape}; build both for one shape"
+            )
         object.__setattr__(self, "partition", partition)
         object.__setattr__(self, "intervals", _check_intervals(intervals, partition.k, overlap))
         object.__setattr__(self, "basis", basis)
@@ -140,7 +144,9 @@ class Schedule(Families):
         """As `expand`, with size 1 along the axes where labels do not change: it broadcasts against events."""
         xp = namespace(per_group)
         if len(per_group.shape) != 2 or per_group.shape[1] != self.k:
-            raise ShapeError(f"per_group: expected (batch, {self.k}), one value per group, got {tuple(per_group.shape)}")
+            raise ShapeError(
+                f"per_group: expected (batch, {self.k}), one value per group, got {tuple(per_group.shape)}"
+            )
         labels = self.partition.compact
         if self.k == 1:
             flat = per_group
@@ -196,7 +202,8 @@ class Schedule(Families):
     def __repr__(self) -> str:
         intervals = ", ".join(f"({start:.3g}, {end:.3g})" for start, end in self.intervals[:4])
         more = f", ... {self.k} in all" if self.k > 4 else ""
-        return f"Schedule({self.partition!r}, intervals=[{intervals}{more}], basis={self.basis!r}, path={self.path.name!r})"
+        parts = f"{self.partition!r}, intervals=[{intervals}{more}], basis={self.basis!r}, path={self.path.name!r}"
+        return f"Schedule({parts})"
 
 
 def show(alpha: A, begun: A) -> A:
@@ -211,16 +218,20 @@ def _check_intervals(intervals: Intervals, k: int, overlap: bool) -> np.ndarray:
     ends = np.arange(k, -1, -1) / k
     checked = np.stack([ends[1:], ends[:-1]], axis=1) if intervals is None else np.array(intervals, np.float64)
     if checked.shape != (k, 2):
-        raise IntervalError(f"intervals: expected ({k}, 2), a (start, end) per group in order of generation, got {checked.shape}")
+        raise IntervalError(
+            f"intervals: expected ({k}, 2), a (start, end) per group in order of generation, got {checked.shape}"
+        )
     for j, (start, end) in enumerate(checked):
         if not (0 <= start and end <= 1):
-            raise IntervalError(f"group {j}: expected an interval within [0, 1], got ({start:g}, {end:g}); 0 is data, 1 is noise")
+            raise IntervalError(
+                f"group {j}: expected an interval within [0, 1], got ({start:g}, {end:g}); 0 is data, 1 is noise"
+            )
         if not start < end:
             raise IntervalError(f"group {j}: expected start < end, got {start:g} >= {end:g}; swap them?")
     for j in range(k - 1):
         if (checked[j, 1] < checked[j + 1, 1]) if overlap else (checked[j, 1] <= checked[j + 1, 0]):
             raise IntervalError(
-                f"groups {j} and {j + 1}: expected falling intervals, since group 0 is generated first and t = 1 is noise; "
+                f"groups {j} and {j + 1}: expected falling intervals: group 0 is generated first, and t = 1 is noise; "
                 f"got {tuple(checked[j])} then {tuple(checked[j + 1])}; reverse the list?"
             )
         if not overlap and checked[j, 0] < checked[j + 1, 1]:

@@ -48,7 +48,13 @@ EULER = Solver("euler", 1, (0.0,), ((0, ()),), (1.0,))
 HEUN = Solver("heun", 2, (0.0, 1.0), ((0, ()), (1, (1.0,))), (0.5, 0.5))
 MIDPOINT = Solver("midpoint", 2, (0.0, 0.5), ((0, ()), (1, (0.5,))), (0.0, 1.0))
 AB2 = Solver("ab2", 2, (0.0,), ((0, ()),), (1.0,), remembers=True)
-RK4 = Solver("rk4", 4, (0.0, 0.5, 1.0), ((0, ()), (1, (0.5,)), (1, (0.0, 0.5)), (2, (0.0, 0.0, 1.0))), (1 / 6, 1 / 3, 1 / 3, 1 / 6))
+RK4 = Solver(
+    "rk4",
+    4,
+    (0.0, 0.5, 1.0),
+    ((0, ()), (1, (0.5,)), (1, (0.0, 0.5)), (2, (0.0, 0.0, 1.0))),
+    (1 / 6, 1 / 3, 1 / 3, 1 / 6),
+)
 SOLVERS = {solver.name: solver for solver in (EULER, HEUN, MIDPOINT, AB2, RK4)}
 
 
@@ -108,7 +114,9 @@ def _share(steps: Steps, lengths: Sequence[float]) -> list[int]:
     except TypeError:
         shares = []
     if len(shares) != m or min(shares, default=1) < 1:
-        raise BudgetError(f"steps: expected a whole number, or {m} of them, each at least 1, in order of generation; got {steps!r}")
+        raise BudgetError(
+            f"steps: expected a whole number, or {m} of them, each at least 1, in order of generation; got {steps!r}"
+        )
     return shares
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +20,17 @@ from gdm import backends, checkpoint, data
 from gdm.config import Config, TrainingConfig, build_schedule, from_dict, to_dict
 from gdm.errors import ConfigError, TrainingError
 from gdm.schedule import Schedule
+from gdm.version import VERSION
 
 # What may differ when a run goes on: how long it is and how it is watched, not what it computes.
-_FREE = ("device", "training.steps", "training.minutes", "training.save_every", "training.log_every", "data.source")
+_FREE = (
+    "device",
+    "training.steps",
+    "training.minutes",
+    "training.save_every",
+    "training.log_every",
+    "data.source",
+)
 
 
 class Summary(NamedTuple):
@@ -69,7 +76,9 @@ def ema_decay(training: TrainingConfig, step: int) -> float:
 class _State:
     """A run in progress: the trainer, the steps and seconds done, and the losses since the last line of the log."""
 
-    def __init__(self, run: Path, trainer: Any, schedule: Schedule, step: int, seconds: float, losses: list[float]) -> None:
+    def __init__(
+        self, run: Path, trainer: Any, schedule: Schedule, step: int, seconds: float, losses: list[float]
+    ) -> None:
         self.run, self.trainer, self.schedule = run, trainer, schedule
         self.step, self.seconds, self.losses = step, seconds, [*losses]
         self.loss = float(np.mean(losses)) if losses else float("nan")
@@ -82,7 +91,12 @@ class _State:
         speed = (self.step - before) * config.training.batch / (now - then)
         self.loss = float(np.mean(self.settled()))
         rate = learning_rate(config.training, self.step - 1)
-        values = {"loss": self.loss, "learning_rate": rate, "images_per_second": speed, "seconds": self.seconds}
+        values = {
+            "loss": self.loss,
+            "learning_rate": rate,
+            "images_per_second": speed,
+            "seconds": self.seconds,
+        }
         checkpoint.append_metrics(self.run, self.step, values)
         self.losses, self.lap = [], (self.step, now)
         return speed
@@ -98,17 +112,25 @@ class _State:
         for i, loss in enumerate(self.losses):
             if not np.isfinite(loss):
                 step = self.step - len(self.losses) + i
-                raise TrainingError(f"the loss of step {step} is {loss}; the last checkpoint is intact: lower training.learning_rate?")
+                raise TrainingError(
+                    f"the loss of step {step} is {loss}; the last checkpoint is intact: lower training.learning_rate?"
+                )
         return self.losses
 
 
 def schedule_tensors(schedule: Schedule) -> dict[str, np.ndarray]:
     """Return what a schedule is, for the checkpoint: group labels, intervals, and the frequency order of its basis."""
     trailing = schedule.basis.order.reshape(-1, *schedule.shape[-2:])[0]
-    return {"schedule.labels": schedule.partition.compact, "schedule.intervals": schedule.intervals, "schedule.order": trailing}
+    return {
+        "schedule.labels": schedule.partition.compact,
+        "schedule.intervals": schedule.intervals,
+        "schedule.order": trailing,
+    }
 
 
-def _open(config: Config, run: Path, dataset: data.Dataset, trainer: Any, resume: bool) -> tuple[int, float, list[float]]:
+def _open(
+    config: Config, run: Path, dataset: data.Dataset, trainer: Any, resume: bool
+) -> tuple[int, float, list[float]]:
     """Begin a run or go on with one: return the steps and seconds done and the losses not yet logged."""
     if not (run / "run.json").exists():
         checkpoint.write_run(run, _describe(config, dataset))
@@ -127,20 +149,13 @@ def _open(config: Config, run: Path, dataset: data.Dataset, trainer: Any, resume
 
 def _describe(config: Config, dataset: data.Dataset) -> dict[str, Any]:
     return {
-        "gdm_version": _version(),
+        "gdm_version": VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": to_dict(config),
         "event": list(dataset.shape),
         "classes": list(dataset.classes),
         "data": {"source": config.data.source, "hash": dataset.hash, "count": len(dataset)},
     }
-
-
-def _version() -> str:
-    try:
-        return metadata.version("gdm")
-    except metadata.PackageNotFoundError:  # imported from a source tree that is not installed
-        return "unknown"
 
 
 def _check_same(config: Config, dataset: data.Dataset, run: Path) -> None:
@@ -150,11 +165,12 @@ def _check_same(config: Config, dataset: data.Dataset, run: Path) -> None:
     for key in sorted(before.keys() | now.keys()):
         if key not in _FREE and before.get(key) != now.get(key):
             raise ConfigError(
-                f"{run} was trained with {key} = {before.get(key)!r}, got {now.get(key)!r}; go on with the same config, or "
-                "choose another folder (--run)"
+                f"{run} was trained with {key} = {before.get(key)!r}, got {now.get(key)!r}; go on with the same "
+                "config, or choose another folder (--run)"
             )
     if described["data"]["hash"] != dataset.hash:
-        raise ConfigError(f"{run} was trained on other data ({described['data']['source']}); restore it, or choose another folder (--run)")
+        source = described["data"]["source"]
+        raise ConfigError(f"{run} was trained on other data ({source}); restore it, or choose another folder (--run)")
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

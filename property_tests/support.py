@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import gdm
@@ -57,7 +59,9 @@ def agree(got: Any, expected: Any, tolerance: float = 1e-10, what: str = "") -> 
     gap = np.abs(got - expected) / (1 + np.abs(expected))
     if not (gap <= tolerance).all():  # written so that NaN fails
         worst = np.unravel_index(np.argmax(np.where(np.isnan(gap), np.inf, gap)), gap.shape) if gap.shape else ()
-        raise AssertionError(f"{what}: expected {expected[worst]!r} at {worst}, got {got[worst]!r}: {gap[worst]:.2e} > {tolerance:g}")
+        raise AssertionError(
+            f"{what}: expected {expected[worst]!r} at {worst}, got {got[worst]!r}: {gap[worst]:.2e} > {tolerance:g}"
+        )
 
 
 def same_bits(got: Any, expected: Any, what: str = "") -> None:
@@ -65,9 +69,24 @@ def same_bits(got: Any, expected: Any, what: str = "") -> None:
     agree(got, expected, 0.0, what)
 
 
+@contextmanager
+def refused(kind: type[gdm.GDMError], *words: str) -> Iterator[None]:
+    """Raise AssertionError unless exactly a `kind` is raised inside, whose message has all `words`."""
+    with pytest.raises(gdm.GDMError) as caught:
+        yield
+    if type(caught.value) is not kind:
+        raise AssertionError(f"expected {kind.__name__}, got {caught.value!r}")
+    if missing := [word for word in words if word not in str(caught.value)]:
+        raise AssertionError(f"the message lacks {missing}: {caught.value}")
+
+
+# Few shapes, each met often: JAX compiles every operation anew for every shape, some 30 ms each.
+EVENTS = ((1, 4, 4), (2, 3, 5), (3, 2, 3))
+
+
 def events() -> st.SearchStrategy[tuple[int, ...]]:
     """Return small image shapes (C, H, W)."""
-    return st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(2, 5))
+    return st.sampled_from(EVENTS)
 
 
 @st.composite
@@ -81,15 +100,26 @@ def intervals(draw: st.DrawFn, k: int) -> np.ndarray:
 
 
 @st.composite
-def schedules(draw: st.DrawFn, bases: tuple[str, ...] = ("pixel", "cosine", "blur", "haar")) -> gdm.Schedule:
+def schedules(
+    draw: st.DrawFn,
+    bases: tuple[str, ...] = ("pixel", "cosine", "blur", "haar"),
+    shapes: tuple[tuple[int, ...], ...] = EVENTS,
+) -> gdm.Schedule:
     """Draw any schedule over a small image: arbitrary labels, unequal and gapped intervals, every basis and path."""
-    shape = draw(events())
+    shape = draw(st.sampled_from(shapes))
     size = int(np.prod(shape))
     k = draw(st.integers(1, min(4, size)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     labels = rng.permutation(np.concatenate([np.arange(k), rng.integers(0, k, size - k)])).reshape(shape)
     path = draw(st.sampled_from(["linear", "trigonometric"]))
     return gdm.Schedule.from_labels(labels, intervals=draw(intervals(k)), basis=draw(st.sampled_from(bases)), path=path)
+
+
+def times(schedule: gdm.Schedule, batch: int = 3) -> st.SearchStrategy[np.ndarray]:
+    """Return times in [0, 1], (batch,) float64, one in three exactly a breakpoint."""
+    somewhere = st.floats(0, 1, allow_subnormal=False)  # XLA flushes subnormal numbers to 0
+    one = st.one_of(somewhere, somewhere, st.sampled_from(schedule.breakpoints))
+    return st.lists(one, min_size=batch, max_size=batch).map(np.array)
 
 
 def arrays(seed: int, *shape: int) -> np.ndarray:

@@ -43,13 +43,20 @@ def same_run(ours: Path, theirs: Path) -> None:
     assert one.step == other.step and one.tensors.keys() == other.tensors.keys()
     for name, tensor in one.tensors.items():
         same_bits(tensor, other.tensors[name], name)
-    logs = [[(line["step"], line["loss"], line["learning_rate"]) for line in checkpoint.read_metrics(run)] for run in (ours, theirs)]
+    logs = [
+        [(line["step"], line["loss"], line["learning_rate"]) for line in checkpoint.read_metrics(run)]
+        for run in (ours, theirs)
+    ]
     assert logs[0] == logs[1] and logs[0]
 
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"mask_pending": True, "weighting": "active"}, {"times": "stratified", "weighting": "rate", "clip": 0.0}],
+    [
+        {},
+        {"mask_pending": True, "weighting": "active"},
+        {"times": "stratified", "weighting": "rate", "clip": 0.0},
+    ],
     ids=["default", "masked", "stratified"],
 )
 def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, change: dict[str, object]) -> None:
@@ -92,9 +99,7 @@ def test_a_stopped_process_goes_on_to_the_same_bits(tmp_path: Path, number: sign
     same_run(stopped, whole)
 
 
-@given(
-    st.integers(0, 30), st.integers(1, 50), st.sampled_from(["constant", "linear"]), st.integers(0, 60)
-)
+@given(st.integers(0, 30), st.integers(1, 50), st.sampled_from(["constant", "linear"]), st.integers(0, 60))
 def test_the_learning_rate_warms_up_and_decays_as_written(warmup: int, length: int, decay: str, step: int) -> None:
     config = TrainingConfig(steps=warmup + length, warmup=warmup, decay=decay, learning_rate=0.5)  # type: ignore[arg-type]
     step = min(step, config.steps - 1)

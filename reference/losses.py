@@ -38,9 +38,7 @@ def velocity_loss(velocity: TimeNetwork, x: Array, z: Array, t: Array) -> float:
     return total / len(x)
 
 
-def groupwise_velocity_loss(
-    velocity: Network, x: Array, z: Array, t: Array, labels: Labels, intervals: Array
-) -> float:
+def groupwise_velocity_loss(velocity: Network, x: Array, z: Array, t: Array, labels: Labels, intervals: Array) -> float:
     """Eq. (7), with the left derivative A'(t): the target is A'(t) (x - z)."""
     total = 0.0
     for n in range(len(x)):
@@ -50,9 +48,7 @@ def groupwise_velocity_loss(
     return total / len(x)
 
 
-def direction_loss(
-    direction: Network, x: Array, z: Array, t: Array, labels: Labels, intervals: Array
-) -> float:
+def direction_loss(direction: Network, x: Array, z: Array, t: Array, labels: Labels, intervals: Array) -> float:
     """Eq. (8): the target is x - z, for every element at every time."""
     total = 0.0
     for n in range(len(x)):
@@ -71,9 +67,7 @@ def frequency_loss(
     return direction_loss(direction_bar, x_bar, z_bar, t, labels, intervals)
 
 
-def rotated_loss(
-    direction: Network, x: Array, z: Array, t: Array, labels: Labels, intervals: Array, U: Array
-) -> float:
+def rotated_loss(direction: Network, x: Array, z: Array, t: Array, labels: Labels, intervals: Array, U: Array) -> float:
     """Eq. (15): the residual of a network that lives in pixels, rotated by U^T before it is squared."""
     total = 0.0
     for n in range(len(x)):
@@ -83,9 +77,7 @@ def rotated_loss(
     return total / len(x)
 
 
-def pixel_loss(
-    direction: Network, x: Array, z: Array, t: Array, labels: Labels, intervals: Array, U: Array
-) -> float:
+def pixel_loss(direction: Network, x: Array, z: Array, t: Array, labels: Labels, intervals: Array, U: Array) -> float:
     """Eq. (16): noise is added in the basis, the network and its residual live in pixels."""
     total = 0.0
     for n in range(len(x)):
@@ -146,9 +138,7 @@ def loss_24(predict: Callable[[Array, int], float], x: Array, z: Array) -> float
 def loss_25(predict: Callable[[Array, int], float], x: Array, z: Array) -> float:
     """Eq. (25): d^2 || x_l - x_theta(x_t, l) ||^2."""
     d = x.shape[1]
-    return _mean_over_l(
-        lambda n, ell: d**2 * (x[n, ell - 1] - predict(noised(x[n], z[n], ell), ell)) ** 2, *x.shape
-    )
+    return _mean_over_l(lambda n, ell: d**2 * (x[n, ell - 1] - predict(noised(x[n], z[n], ell), ell)) ** 2, *x.shape)
 
 
 def loss_26(predict: Callable[[Array, int], float], x: Array) -> float:

@@ -39,9 +39,7 @@ def log_density(x: Array, mixture: Mixture) -> float:
     return highest + math.log(sum(math.exp(value - highest) for value in logs))
 
 
-def posterior_means(
-    x_t: Array, mixture: Mixture, a: Array, s: Array, U: Array | None = None
-) -> tuple[Array, Array]:
+def posterior_means(x_t: Array, mixture: Mixture, a: Array, s: Array, U: Array | None = None) -> tuple[Array, Array]:
     """(E[x | x_t], E[z | x_t]) where x_t = U A U^T x + U S U^T z, x from the mixture and z from N(0, I).
 
     Within a component (x, z, x_t) = L (x, z) is jointly Gaussian: its covariance is L diag(C, I) L^T, and the
@@ -151,9 +149,7 @@ def gaussian_flow(z: Array, mean: Array, covariance: Array, labels: Labels, U: A
     return U @ x
 
 
-def gaussian_flow_inverse(
-    x: Array, mean: Array, covariance: Array, labels: Labels, U: Array | None = None
-) -> Array:
+def gaussian_flow_inverse(x: Array, mean: Array, covariance: Array, labels: Labels, U: Array | None = None) -> Array:
     """Exact encoding, inverse of `gaussian_flow`: z_j = Cov[x_j | x_{<j}]^{-1/2} (x_j - E[x_j | x_{<j}])."""
     U = np.eye(len(x)) if U is None else U
     mean, covariance, x = U.T @ mean, U.T @ covariance @ U, U.T @ x

@@ -33,9 +33,7 @@ def rectified_euler(velocity: Callable[[Array, float], Array], z: Array, times: 
     return z
 
 
-def groupwise_euler(
-    direction: Network, z: Array, times: Sequence[float], labels: Labels, intervals: Array
-) -> Array:
+def groupwise_euler(direction: Network, z: Array, times: Sequence[float], labels: Labels, intervals: Array) -> Array:
     """Eq. (9) along descending `times`: z_{t'} = z_t + A'(t) u(z_t, A(t)) (t' - t).
 
     A'(t) is the left derivative, the slope of the interval that the step enters when it goes backward.

@@ -66,9 +66,7 @@ def trigonometric_sigma(t: float, start: float, end: float) -> float:
 
 
 @njit
-def _diagonal(
-    entry: Callable[[float, float, float], float], t: float, labels: Labels, intervals: Array
-) -> Array:
+def _diagonal(entry: Callable[[float, float, float], float], t: float, labels: Labels, intervals: Array) -> Array:
     """The loop of `diagonal` over flat labels."""
     values = np.empty(labels.size)
     for i in range(labels.size):
@@ -77,9 +75,7 @@ def _diagonal(
     return values
 
 
-def diagonal(
-    entry: Callable[[float, float, float], float], t: float, labels: Labels, intervals: Array
-) -> Array:
+def diagonal(entry: Callable[[float, float, float], float], t: float, labels: Labels, intervals: Array) -> Array:
     """The diagonal matrix of entry(t, t_start_j, t_end_j) for i in S_j, as an array of the event's shape."""
     flat = np.ascontiguousarray(labels, dtype=np.int64).reshape(-1)
     table = np.ascontiguousarray(intervals, dtype=np.float64)
@@ -98,23 +94,17 @@ def data_rates(t: float, labels: Labels, intervals: Array, side: Side = "left") 
 
 def trigonometric_weights(t: float, labels: Labels, intervals: Array) -> tuple[Array, Array]:
     """(A(t), S(t)) when every group follows Eq. (1), S = sqrt(I - A^2); shapes of `labels`."""
-    return diagonal(trigonometric_alpha, t, labels, intervals), diagonal(
-        trigonometric_sigma, t, labels, intervals
-    )
+    return diagonal(trigonometric_alpha, t, labels, intervals), diagonal(trigonometric_sigma, t, labels, intervals)
 
 
-def trigonometric_rates(
-    t: float, labels: Labels, intervals: Array, side: Side = "left"
-) -> tuple[Array, Array]:
+def trigonometric_rates(t: float, labels: Labels, intervals: Array, side: Side = "left") -> tuple[Array, Array]:
     """(A'(t), S'(t)) of `trigonometric_weights` from the chosen side, per unit of time; shapes of `labels`.
 
     Chain rule through tau = 1 - (the linear A of Eq. (10)): cos' = -sin, sin' = cos, tau' = -(the linear A').
     """
     tau = 1.0 - data_weights(t, labels, intervals)
     tau_rate = -data_rates(t, labels, intervals, side)
-    return -math.pi / 2 * np.sin(math.pi / 2 * tau) * tau_rate, math.pi / 2 * np.cos(
-        math.pi / 2 * tau
-    ) * tau_rate
+    return -math.pi / 2 * np.sin(math.pi / 2 * tau) * tau_rate, math.pi / 2 * np.cos(math.pi / 2 * tau) * tau_rate
 
 
 def equal_intervals(k: int) -> Array:

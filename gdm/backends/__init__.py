@@ -69,7 +69,11 @@ class Backend(Protocol):
         ...
 
 
-_BACKENDS = {"numpy": ("gdm.backends.numpy", "NumPy"), "torch": ("gdm.backends.torch", "Torch"), "jax": ("gdm.backends.jax", "Jax")}
+_BACKENDS = {
+    "numpy": ("gdm.backends.numpy", "NumPy"),
+    "torch": ("gdm.backends.torch", "Torch"),
+    "jax": ("gdm.backends.jax", "Jax"),
+}
 
 
 def get(name: str, device: str | None = None, precision: str | None = None) -> Backend:
@@ -101,7 +105,9 @@ def _load(name: str) -> type[Backend]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("torch", "jax", "jaxlib"):
             raise
-        raise BackendError(f'backend {name!r} needs {error.name}, which is not installed; pip install "gdm[{name}]"') from error
+        raise BackendError(
+            f'backend {name!r} needs {error.name}, which is not installed; pip install "gdm[{name}]"'
+        ) from error
 
 
 def check_choice(what: str, got: str | None, choices: tuple[str, ...]) -> str:

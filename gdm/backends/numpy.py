@@ -44,7 +44,10 @@ class NumPy:
 
     @staticmethod
     def vjp(function: Callable[[Any], Any], x: Any) -> tuple[Any, Callable[[Any], Any]]:
-        raise UnsupportedError("derivatives: expected torch or jax arrays, got arrays without automatic differentiation; convert them with gdm.backends.get('torch').asarray(...)")
+        raise UnsupportedError(
+            "derivatives: expected torch or jax arrays, got arrays without automatic differentiation; "
+            "convert them with gdm.backends.get('torch').asarray(...)"
+        )
 
     def build(self, spec: Any, schedule: Any, *, classes: int = 0, seed: int = 0) -> Any:
         raise _no_networks()
@@ -70,4 +73,6 @@ def rows(tables: Any) -> Iterator[Any]:
 
 
 def _no_networks() -> UnsupportedError:
-    return UnsupportedError("networks: expected backend 'torch', got 'numpy', which has no networks; use gdm.backends.get('torch')")
+    return UnsupportedError(
+        "networks: expected backend 'torch', got 'numpy', which has no networks; use gdm.backends.get('torch')"
+    )

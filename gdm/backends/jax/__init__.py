@@ -21,7 +21,9 @@ class Jax:
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.precision = check_choice("precision", precision, ("float32", "float64"))
         if self.precision == "float64" and not jax.config.read("jax_enable_x64"):
-            raise BackendError("precision: JAX makes float64 arrays only after jax.config.update('jax_enable_x64', True); call it first")
+            raise BackendError(
+                "precision: JAX makes float64 arrays after jax.config.update('jax_enable_x64', True); call it first"
+            )
         self._device = _find(device)
         self.device = f"{self._device.platform}:{self._device.id}"
 
@@ -76,6 +78,6 @@ def _find(device: str | None) -> jax.Device:
 
 def _no_networks() -> UnsupportedError:
     return UnsupportedError(
-        "networks: expected backend 'torch', got 'jax', for which gdm has none yet; use backend = \"torch\", or pass any JAX "
+        "networks: expected backend 'torch', got 'jax', for which gdm has none yet; use torch, or pass any JAX "
         "function (x_t, alpha) -> u to gdm.generate and the losses"
     )

@@ -64,7 +64,9 @@ class Torch:
         own = dict(network.named_parameters())
         if odd := sorted(own.keys() ^ parameters.keys()):
             where = "is missing" if odd[0] in own else "is not one of the network's"
-            raise CheckpointError(f"parameters: {odd[0]!r} {where} ({len(odd)} do not match); was the run made with another network?")
+            raise CheckpointError(
+                f"parameters: {odd[0]!r} {where} ({len(odd)} do not match); was the run made with another network?"
+            )
         for name, value in parameters.items():
             if tuple(own[name].shape) != value.shape:
                 raise CheckpointError(f"parameter {name!r}: expected shape {tuple(own[name].shape)}, got {value.shape}")
@@ -82,6 +84,11 @@ def _find(device: str | None) -> torch.device:
     try:
         found = torch.device(str(device))
         torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:  # what PyTorch raises for a name or a card that is not there
-        raise BackendError(f"device of torch: expected 'cpu' or a device that is there, got {device!r} ({error})") from error
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # what PyTorch raises for a name or a card that is not there
+        raise BackendError(
+            f"device of torch: expected 'cpu' or a device that is there, got {device!r} ({error})"
+        ) from error
     return found

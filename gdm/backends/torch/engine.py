@@ -26,7 +26,9 @@ class Trainer:
     state to keep: parameters, their averages and Adam's moments are everything.
     """
 
-    def __init__(self, network: nn.Module, schedule: Schedule, training: TrainingConfig, seed: int, backend: Torch) -> None:
+    def __init__(
+        self, network: nn.Module, schedule: Schedule, training: TrainingConfig, seed: int, backend: Torch
+    ) -> None:
         self.backend, self.schedule, self.training, self.seed = backend, schedule, training, seed
         self.network = network.train()
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
@@ -72,7 +74,10 @@ class Trainer:
         tensors = {f"network.{name}": value for name, value in self.parameters.items()}
         tensors |= {f"ema.{name}": value for name, value in self.averages.items()}
         for name, value in self.parameters.items():
-            moments = self.optimizer.state.get(value) or {"exp_avg": torch.zeros_like(value), "exp_avg_sq": torch.zeros_like(value)}
+            moments = self.optimizer.state.get(value) or {
+                "exp_avg": torch.zeros_like(value),
+                "exp_avg_sq": torch.zeros_like(value),
+            }
             tensors |= {f"optimizer.{moment}.{name}": moments[moment] for moment in ("exp_avg", "exp_avg_sq")}
         return {name: self.backend.to_numpy(value) for name, value in tensors.items()}
 
@@ -81,11 +86,14 @@ class Trainer:
         self.backend.import_parameters(self.network, _part(tensors, "network."))
         self.backend.import_parameters(self.average, _part(tensors, "ema."))
         for name, value in self.parameters.items():
-            moments: dict[str, Any] = {"step": torch.tensor(float(step), device=value.device if value.is_cuda else "cpu")}
+            moments: dict[str, Any] = {
+                "step": torch.tensor(float(step), device=value.device if value.is_cuda else "cpu")
+            }
             for moment in ("exp_avg", "exp_avg_sq"):
                 stored = tensors.get(f"optimizer.{moment}.{name}")
-                if stored is None or stored.shape != tuple(value.shape):
-                    raise CheckpointError(f"optimizer.{moment}.{name}: expected shape {tuple(value.shape)}, got {getattr(stored, 'shape', None)}")
+                shape, got = tuple(value.shape), getattr(stored, "shape", None)
+                if stored is None or got != shape:
+                    raise CheckpointError(f"optimizer.{moment}.{name}: expected shape {shape}, got {got}")
                 moments[moment] = self.backend.asarray(stored).clone()
             self.optimizer.state[value] = moments
 

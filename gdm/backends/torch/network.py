@@ -37,9 +37,7 @@ class GroupwiseUNet(nn.Module):
     def __init__(self, schedule: Schedule, config: NetworkConfig, *, classes: int = 0) -> None:
         super().__init__()
         if len(schedule.shape) != 3:
-            raise ShapeError(
-                f"schedule: need an image's shape (C, H, W), got {schedule.shape}; reshape the data?"
-            )
+            raise ShapeError(f"schedule: need an image's shape (C, H, W), got {schedule.shape}; reshape the data?")
         ways = ("map", "film")
         if config.conditioning not in ways:
             hint = nearest(config.conditioning, ways)

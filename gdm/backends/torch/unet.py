@@ -75,9 +75,7 @@ class UNet(nn.Module):
         self.norm = group_norm(levels[0].width)
         self.head = convolution(levels[0].width, out_channels, 3, gain=NEARLY_ZERO)
 
-    def forward(
-        self, x: Tensor, noise: Tensor, labels: Tensor | None = None, film: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, noise: Tensor, labels: Tensor | None = None, film: Tensor | None = None) -> Tensor:
         self.check_inputs(x, noise)
         embedding = self.embedding(noise, labels, film)
         x = self.stem(x)
@@ -129,9 +127,7 @@ def build_encoder(
     return encoder, skips
 
 
-def build_decoder(
-    skips: Sequence[int], levels: Sequence[Level], block: Callable[..., Block]
-) -> nn.ModuleList:
+def build_decoder(skips: Sequence[int], levels: Sequence[Level], block: Callable[..., Block]) -> nn.ModuleList:
     """Make the way up: each block but those that double takes one skip back, the last of a level attends."""
     decoder, skips, width = nn.ModuleList(), list(skips), levels[-1].width
     for level in reversed(levels):
@@ -143,9 +139,7 @@ def build_decoder(
     return decoder
 
 
-def check_sizes(
-    resolution: int, channels: int, multipliers: Sequence[int], blocks: int, dropout: float
-) -> None:
+def check_sizes(resolution: int, channels: int, multipliers: Sequence[int], blocks: int, dropout: float) -> None:
     """Raise ConfigError for sizes from which no U-Net can be built."""
     if len(multipliers) == 0 or min(multipliers) < 1:
         got = tuple(multipliers)

@@ -1,0 +1,135 @@
+"""What pictures are made of: sheets of cells, figures around them, and files written atomically."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gdm.errors import ShapeError, ValueRangeError
+from gdm.files import write_atomic
+from gdm.images import to_uint8
+
+VERMILION, BLUE, GREY = "#D55E00", "#0072B2", "#999999"  # Okabe and Ito (2008)
+FORMATS = (".png", ".pdf", ".svg")  # of figures
+GAP = 1  # pixels between the cells of a sheet
+
+
+def pictures(images: Any) -> np.ndarray:
+    """Return images as bytes, channels last. Shapes: (n, C, H, W) in [-1, 1], C = 1 or 3 -> (n, H, W, C)."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.size:
+        raise ShapeError(f"images: expected (n, C, H, W) with C = 1 (grey) or 3 (RGB), got {images.shape}")
+    return to_uint8(images).transpose(0, 2, 3, 1)
+
+
+def coloured(cells: np.ndarray) -> np.ndarray:
+    """Return grey pictures as RGB, and RGB as it is. Shapes: (..., 1 or 3) -> (..., 3)."""
+    return np.broadcast_to(cells, (*cells.shape[:-1], 3))
+
+
+def montage(cells: np.ndarray, fill: float, gap: int = GAP) -> np.ndarray:
+    """Lay cells out in rows and columns, with `gap` pixels of `fill` between and around them.
+
+    Shapes: (rows, columns, H, W, ...) -> (rows (H + gap) + gap, columns (W + gap) + gap, ...)
+    """
+    rows, columns, height, width, *rest = cells.shape
+    framed = np.full((rows, height + gap, columns, width + gap, *rest), fill, cells.dtype)
+    framed[:, gap:, :, gap:] = cells.swapaxes(1, 2)
+    sheet = framed.reshape(rows * (height + gap), columns * (width + gap), *rest)
+    return np.pad(sheet, [(0, gap), (0, gap)] + [(0, 0)] * len(rest), constant_values=fill)
+
+
+def in_rows(cells: np.ndarray, columns: int, fill: float) -> np.ndarray:
+    """Fill up with blank cells and fold. Shapes: (n, H, W, ...) -> (rows, columns, H, W, ...)."""
+    blank = np.full((-len(cells) % columns, *cells.shape[1:]), fill, cells.dtype)
+    return np.concatenate([cells, blank]).reshape(-1, columns, *cells.shape[1:])
+
+
+def new_figure(width: float, height: float, columns: Sequence[float] = (1,)) -> tuple[Any, Any]:
+    """Return a Matplotlib figure, in inches, and its axes, one per relative column width."""
+    from matplotlib.figure import Figure  # not pyplot: no global state, no window
+
+    figure = Figure((width, height), layout="constrained")
+    axes = figure.subplots(1, len(columns), width_ratios=list(columns))
+    return figure, axes
+
+
+def show_sheet(axes: Any, sheet: np.ndarray, **colours: Any) -> Any:
+    """Show a sheet without frame or ticks: bytes as they are, numbers in colours."""
+    if sheet.dtype == np.uint8:
+        sheet = coloured(sheet)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return axes.imshow(sheet, interpolation="nearest", **colours)
+
+
+def name_columns(axes: Any, names: Sequence[str], width: int) -> None:
+    """Write a name above each column of a sheet, whose cells are `width` pixels wide."""
+    axes.xaxis.tick_top()
+    axes.set_xticks(_centres(len(names), width), names)
+    axes.tick_params(length=0)
+
+
+def name_rows(axes: Any, names: Sequence[str], height: int) -> None:
+    """Write a name beside each row of a sheet, whose cells are `height` pixels high."""
+    axes.set_yticks(_centres(len(names), height), names)
+    axes.tick_params(length=0)
+
+
+def outline(axes: Any, masks: Sequence[np.ndarray], columns: Iterable[int]) -> None:
+    """Draw a red line around the pixels of masks[row], in these columns of each row of a sheet."""
+    from matplotlib.collections import LineCollection
+
+    lines: list[np.ndarray] = []
+    for row, mask in enumerate(masks):
+        height, width = mask.shape
+        edges = _edges(mask)
+        for column in columns:
+            corner = (column * (width + GAP) + GAP - 0.5, row * (height + GAP) + GAP - 0.5)
+            lines.extend(edges + corner)
+    axes.add_collection(LineCollection(lines, colors=VERMILION, linewidths=1.5, capstyle="projecting"))
+
+
+def middle(mask: np.ndarray) -> tuple[float, float]:
+    """Return where to write about the pixels of `mask`, (row, column): their middle, or close to it."""
+    members = np.argwhere(mask)
+    centre = members.mean(axis=0)
+    nearest = members[np.argmin(((members - centre) ** 2).sum(axis=1))]
+    row, column = centre if np.abs(nearest - centre).max() <= 0.5 else nearest
+    return float(row), float(column)
+
+
+def spaced(count: int, most: int) -> list[int]:
+    """Return 0, ..., count - 1, or `most` numbers evenly among them."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+
+
+def save_figure(figure: Any, path: str | Path) -> None:
+    """Write a figure as .png, .pdf or .svg. Raises: ValueRangeError; CheckpointError if the disk refuses."""
+    path = checked_name(path, FORMATS)
+    write_atomic(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=150))
+
+
+def checked_name(path: str | Path, suffixes: tuple[str, ...]) -> Path:
+    """Return a path if it ends as one of `suffixes`; ValueRangeError otherwise."""
+    path = Path(path).expanduser()
+    if path.suffix.lower() not in suffixes:
+        raise ValueRangeError(f"{path}: expected a file name ending in {' or '.join(suffixes)}; rename it")
+    return path
+
+
+def _centres(count: int, size: int) -> np.ndarray:
+    return np.arange(count) * (size + GAP) + GAP + (size - 1) / 2
+
+
+def _edges(mask: np.ndarray) -> np.ndarray:
+    """Return the segments between pixels inside and outside, (n, 2, 2) of (x, y) pixel corners."""
+    padded = np.pad(mask, 1)
+    y, x = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    across = np.stack([np.stack([x, y], -1), np.stack([x + 1, y], -1)], 1)
+    y, x = np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
+    down = np.stack([np.stack([x, y], -1), np.stack([x, y + 1], -1)], 1)
+    return np.concatenate([across, down]).astype(float)

@@ -1,0 +1,115 @@
+"""The command line: `gdm COMMAND ...`.
+
+A command is a module of `gdm.commands` with a docstring (its help; the first line is its summary),
+`arguments(parser)` and `run(args) -> exit status`. Whatever goes wrong on purpose is one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NoReturn
+
+from gdm.commands import info, plot, sample, train
+from gdm.errors import GDMError, nearest
+from gdm.version import VERSION
+
+COMMANDS: dict[str, ModuleType] = {"train": train, "sample": sample, "info": info, "plot": plot}
+
+# Packages of the `train` extra that a command may find missing; the core works without them.
+_EXTRA = ("matplotlib", "PIL", "safetensors", "sklearn", "tqdm")
+
+
+class UsageError(GDMError):
+    """A command line that cannot be understood."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, 2 for an error that is explained, 130 for an interrupt."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return _dispatch(argv)
+    except GDMError as error:
+        return _fail(str(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _EXTRA:
+            raise
+        return _fail(f'this needs {error.name}, which is not installed; pip install "gdm[train]"')
+    except KeyboardInterrupt:
+        print("gdm: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `gdm info RUN | head`: whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if argv[0] == "--version":
+        print(f"gdm {VERSION}")
+        return 0
+    command = COMMANDS.get(argv[0])
+    if command is None:
+        hint = nearest(argv[0], COMMANDS)
+        raise UsageError(f"expected one of {', '.join(COMMANDS)}, got {argv[0]!r}{hint}")
+    return command.run(_parse(argv[0], command, argv[1:]))
+
+
+def _parse(name: str, command: ModuleType, argv: list[str]) -> argparse.Namespace:
+    """Parse the arguments of a command; options and positional arguments may be mixed."""
+    parser = _Parser(
+        prog=f"gdm {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.arguments(parser)
+    for word in argv:
+        option = word.split("=")[0]
+        if option.startswith("--") and option not in parser.options:
+            parser.error(f"unknown option {option!r}{nearest(option, parser.options)}")
+    return parser.parse_intermixed_args(argv)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports errors as everything else does, in one line."""
+
+    @property
+    def options(self) -> list[str]:
+        return list(self._option_string_actions)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    summaries = {name: (command.__doc__ or "").splitlines()[0] for name, command in COMMANDS.items()}
+    table = "\n".join(f"  {name:{width}}  {summary}" for name, summary in summaries.items())
+    return f"""usage: gdm COMMAND ...
+
+Groupwise diffusion models: train, sample, look.
+
+{table}
+
+`gdm COMMAND --help` explains each, with examples. A first run, in a few minutes on two CPU cores:
+
+  gdm train examples/configs/digits.toml
+  gdm sample runs/digits"""
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"gdm: warning: {message}", file=sys.stderr)
+
+
+def _fail(message: str) -> int:
+    print(f"gdm: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,96 @@
+"""Say what a run is, how far it is and how to sample it; or what a config would train.
+
+gdm info runs/digits
+gdm info examples/configs/digits.toml
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from gdm import checkpoint, config, data
+from gdm.errors import CheckpointError
+from gdm.schedule import Schedule
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="RUN|CONFIG.toml", help="folder of a run, or a config")
+
+
+def run(args: argparse.Namespace) -> int:
+    lines = of_config(args.path) if args.path.is_file() else of_run(args.path)
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        print(f"{name:{width}}  {text}")
+    return 0
+
+
+def of_run(run: Path) -> dict[str, str]:
+    """Return lines about a run by name; reads its newest intact checkpoint, and needs no backend."""
+    described = checkpoint.read_run(run)
+    spec = config.from_dict(described["config"])
+    schedule = config.build_schedule(spec.schedule, tuple(described["event"]))
+    progress, parameters = _progress(run, spec)
+    source = described["data"]
+    made = f"gdm {described['gdm_version']}, {described['created']}"
+    return {
+        "run": str(run),
+        **_plan(spec, schedule, parameters),
+        "data": f"{source['source']}: {source['count']} images, SHA-256 {source['hash'][:16]}...",
+        "classes": ", ".join(described["classes"]) or "none",
+        "made by": f"{made}, backend {spec.backend}, {spec.precision}, seed {spec.seed}",
+        **progress,
+    }
+
+
+def of_config(path: Path) -> dict[str, str]:
+    """Return lines about what a config would train, by name."""
+    spec = config.load(path)
+    dataset = data.load(spec.data)
+    schedule = config.build_schedule(spec.schedule, dataset.shape)
+    training = spec.training
+    limit = f", at most {training.minutes:g} minutes" * bool(training.minutes)
+    return {
+        "config": str(path),
+        **_plan(spec, schedule),
+        "data": f"{spec.data.source}: {len(dataset)} images, SHA-256 {dataset.hash[:16]}...",
+        "classes": ", ".join(dataset.classes) or "none",
+        "training": f"{training.steps} steps of {training.batch} images{limit}",
+        "train it": f"gdm train {path}",
+    }
+
+
+def _plan(spec: config.Config, schedule: Schedule, parameters: str = "") -> Mapping[str, str]:
+    sizes = [str(size) for size in schedule.partition.sizes]
+    listed = ", ".join(sizes[:9]) + ", ..." * (len(sizes) > 9)
+    where = f"{schedule.basis.name} frequencies" if schedule.basis.factors else "pixels"
+    network = spec.network
+    levels = " x ".join(map(str, (network.channels, list(network.multipliers))))
+    return {
+        "images": " x ".join(map(str, schedule.shape)) + " (channels, height, width)",
+        "schedule": f"{spec.schedule.kind}, {schedule.path.name} path",
+        "groups": f"{schedule.k} of {where}, in order of generation with {listed} elements",
+        "network": f"{network.kind}, {levels} channels, {network.blocks} blocks{parameters}",
+    }
+
+
+def _progress(run: Path, spec: config.Config) -> tuple[dict[str, str], str]:
+    """Return lines about how far a run is, and the number of its network's parameters."""
+    if not checkpoint.steps(run):
+        return {"trained": "no checkpoint yet"}, ""
+    try:
+        saved = checkpoint.latest(run)
+    except CheckpointError as error:
+        return {"trained": str(error)}, ""
+    spent = timedelta(seconds=round(saved.info.get("seconds", 0)))
+    losses = [record["loss"] for record in checkpoint.read_metrics(run) if record.get("loss") is not None]
+    loss = f", loss {losses[-1]:.4f}" if losses else ""
+    size = sum(tensor.size for name, tensor in saved.tensors.items() if name.startswith("ema."))
+    trained = {
+        "trained": f"{saved.step} of {spec.training.steps} steps in {spent}{loss}",
+        "sample it": f"gdm sample {run} -n 64 --steps 64 --solver ab2",
+    }
+    return trained, f", {size:,} parameters"
