@@ -33,4 +33,4 @@ def planes(schedule: Schedule, alpha: A) -> A:
 
 
 def _in_pixels(schedule: Schedule) -> bool:
-    return not schedule.basis.factors
+    return len(schedule.basis.factors) == 0  # torch.compile cannot trace `not` of a tuple

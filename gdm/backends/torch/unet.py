@@ -3,10 +3,10 @@
     x -> stem -> encoder -> middle -> decoder -> norm -> head -> y
            |________|__ skips __________|
 
-Level l works on sides of ceil(H / 2^l) and channels * multipliers[l] channels. The file is written from
-the papers; it computes what their public code computes, weight for weight
-(`benchmarks/songunet_equality.py`), and also takes odd sides. The names of its parameters are those of
-the checkpoints, on every backend; their layout is OIHW.
+Level l works on sides of ceil(H / 2^l) and channels * multipliers[l] channels. None of the papers' public
+code is in here, but given the same weights both compute the same (`benchmarks/songunet_equality.py`);
+this one also takes odd sides. The names of its parameters are those of the checkpoints, on every
+backend; their layout is OIHW.
 """
 
 from __future__ import annotations
