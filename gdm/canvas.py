@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from gdm.images import to_uint8
 
 VERMILION, BLUE, GREY = "#D55E00", "#0072B2", "#999999"  # Okabe and Ito (2008)
 FORMATS = (".png", ".pdf", ".svg")  # of figures
-GAP = 1  # pixels between the cells of a sheet
+FILL = 150  # grey between pictures, so that neither white strokes nor black ground run into the gaps
 
 
 def pictures(images: Any) -> np.ndarray:
@@ -30,16 +30,34 @@ def coloured(cells: np.ndarray) -> np.ndarray:
     return np.broadcast_to(cells, (*cells.shape[:-1], 3))
 
 
-def montage(cells: np.ndarray, fill: float, gap: int = GAP) -> np.ndarray:
-    """Lay cells out in rows and columns, with `gap` pixels of `fill` between and around them.
+class Sheet(NamedTuple):
+    """Cells laid out in rows and columns: the pixels, and in pixels the size of a cell, the gaps, the enlargement."""
 
-    Shapes: (rows, columns, H, W, ...) -> (rows (H + gap) + gap, columns (W + gap) + gap, ...)
+    pixels: np.ndarray
+    height: int
+    width: int
+    gap: int
+    scale: int
+
+
+def montage(cells: np.ndarray, fill: float, *, scale: int = 1, gap: int = 1) -> Sheet:
+    """Enlarge cells and lay them out, with `gap` pixels of `fill` between and around them.
+
+    Shapes: (rows, columns, H, W, ...) -> (rows (scale H + gap) + gap, columns (scale W + gap) + gap, ...)
     """
+    cells = cells.repeat(scale, axis=2).repeat(scale, axis=3)
     rows, columns, height, width, *rest = cells.shape
     framed = np.full((rows, height + gap, columns, width + gap, *rest), fill, cells.dtype)
     framed[:, gap:, :, gap:] = cells.swapaxes(1, 2)
     sheet = framed.reshape(rows * (height + gap), columns * (width + gap), *rest)
-    return np.pad(sheet, [(0, gap), (0, gap)] + [(0, 0)] * len(rest), constant_values=fill)
+    padded = np.pad(sheet, [(0, gap), (0, gap)] + [(0, 0)] * len(rest), constant_values=fill)
+    return Sheet(padded, height, width, gap, scale)
+
+
+def lay_out(cells: np.ndarray, scale: int | None = None) -> Sheet:
+    """Lay pictures out, each pixel enlarged (None: so that one sees it). Shapes: uint8 (rows, columns, H, W, C)."""
+    scale = max(1, 64 // max(cells.shape[2:4])) if scale is None else scale
+    return montage(cells, FILL, scale=scale, gap=4)
 
 
 def in_rows(cells: np.ndarray, columns: int, fill: float) -> np.ndarray:
@@ -57,39 +75,37 @@ def new_figure(width: float, height: float, columns: Sequence[float] = (1,)) -> 
     return figure, axes
 
 
-def show_sheet(axes: Any, sheet: np.ndarray, **colours: Any) -> Any:
+def show_sheet(axes: Any, sheet: Sheet, **colours: Any) -> Any:
     """Show a sheet without frame or ticks: bytes as they are, numbers in colours."""
-    if sheet.dtype == np.uint8:
-        sheet = coloured(sheet)
+    pixels = coloured(sheet.pixels) if sheet.pixels.dtype == np.uint8 else sheet.pixels
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    return axes.imshow(sheet, interpolation="nearest", **colours)
+    return axes.imshow(pixels, interpolation="nearest", **colours)
 
 
-def name_columns(axes: Any, names: Sequence[str], width: int) -> None:
-    """Write a name above each column of a sheet, whose cells are `width` pixels wide."""
+def name_columns(axes: Any, sheet: Sheet, names: Sequence[str]) -> None:
+    """Write a name above each column of a sheet."""
     axes.xaxis.tick_top()
-    axes.set_xticks(_centres(len(names), width), names)
+    axes.set_xticks(_centres(len(names), sheet.width, sheet.gap), names)
     axes.tick_params(length=0)
 
 
-def name_rows(axes: Any, names: Sequence[str], height: int) -> None:
-    """Write a name beside each row of a sheet, whose cells are `height` pixels high."""
-    axes.set_yticks(_centres(len(names), height), names)
+def name_rows(axes: Any, sheet: Sheet, names: Sequence[str]) -> None:
+    """Write a name beside each row of a sheet."""
+    axes.set_yticks(_centres(len(names), sheet.height, sheet.gap), names)
     axes.tick_params(length=0)
 
 
-def outline(axes: Any, masks: Sequence[np.ndarray], columns: Iterable[int]) -> None:
+def outline(axes: Any, sheet: Sheet, masks: Sequence[np.ndarray], columns: Iterable[int]) -> None:
     """Draw a red line around the pixels of masks[row], in these columns of each row of a sheet."""
     from matplotlib.collections import LineCollection
 
     lines: list[np.ndarray] = []
     for row, mask in enumerate(masks):
-        height, width = mask.shape
-        edges = _edges(mask)
+        edges = edges_of(mask) * sheet.scale
         for column in columns:
-            corner = (column * (width + GAP) + GAP - 0.5, row * (height + GAP) + GAP - 0.5)
-            lines.extend(edges + corner)
+            corner = np.array([column * (sheet.width + sheet.gap), row * (sheet.height + sheet.gap)])
+            lines.extend(edges + corner + sheet.gap - 0.5)
     axes.add_collection(LineCollection(lines, colors=VERMILION, linewidths=1.5, capstyle="projecting"))
 
 
@@ -121,11 +137,11 @@ def checked_name(path: str | Path, suffixes: tuple[str, ...]) -> Path:
     return path
 
 
-def _centres(count: int, size: int) -> np.ndarray:
-    return np.arange(count) * (size + GAP) + GAP + (size - 1) / 2
+def _centres(count: int, size: int, gap: int) -> np.ndarray:
+    return np.arange(count) * (size + gap) + gap + (size - 1) / 2
 
 
-def _edges(mask: np.ndarray) -> np.ndarray:
+def edges_of(mask: np.ndarray) -> np.ndarray:
     """Return the segments between pixels inside and outside, (n, 2, 2) of (x, y) pixel corners."""
     padded = np.pad(mask, 1)
     y, x = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])

@@ -33,7 +33,7 @@ def _groups(axes: Any, schedule: Schedule, colours: Any) -> None:
     sheet = montage(planes[None].astype(float), np.nan)
     show_sheet(axes, sheet, cmap=colours, vmin=-0.5, vmax=max(schedule.k, 2) - 0.5)
     for group in range(schedule.k if schedule.k <= MANY else 0):
-        row, column = middle(sheet == group)
+        row, column = middle(sheet.pixels == group)
         shade = "black" if group > 0.6 * schedule.k else "white"
         axes.text(column, row, str(group), color=shade, ha="center", va="center", weight="bold")
     of = f"{schedule.basis.name} frequencies" if schedule.basis.factors else "pixels"

@@ -25,15 +25,7 @@ def interpolate(schedule: Schedule, x: A, z: A, t: A, *, orders: A | None = None
     Shapes: x, z (batch, *event), t (batch,) in [0, 1], orders (batch, k) -> (batch, *event)
     Raises: ShapeError, DTypeError, TimeRangeError, BackendError
     """
-    namespace(x, z, t)
-    for name, value in (("x", x), ("z", z)):
-        check_event(value, schedule.shape, name)
-    if x.shape[0] != z.shape[0]:
-        raise ShapeError(f"z: expected one noise per sample, {tuple(x.shape)}, got {tuple(z.shape)}")
-    check_time(t, x.shape[0])
-    a, s = (schedule.spread(w) for w in (schedule.alpha(t, orders), schedule.sigma(t, orders)))
-    basis = schedule.basis
-    return basis.synthesize(a * basis.analyze(x) + s * basis.analyze(z))
+    return schedule.basis.synthesize(_coordinates(schedule, x, z, t, orders))
 
 
 def direction_loss(
@@ -120,17 +112,28 @@ def stratify(uniforms: A) -> A:
 
 def hide_pending(schedule: Schedule, alpha: A, coordinates: A) -> A:
     """Return basis coordinates with those of pending groups (alpha exactly 0) set to 0."""
-    xp = namespace(alpha, coordinates)
-    return xp.where(schedule.spread(alpha) > 0, coordinates, xp.zeros_like(coordinates))
+    return namespace(alpha, coordinates).where(schedule.spread(alpha) > 0, coordinates, 0.0)
+
+
+def _coordinates(schedule: Schedule, x: A, z: A, t: A, orders: A | None) -> A:
+    """Check what a loss is given and return U^T x_t = A U^T x + S U^T z, Eq. (6), (11)."""
+    namespace(x, z, t)
+    for name, value in (("x", x), ("z", z)):
+        check_event(value, schedule.shape, name)
+    if x.shape[0] != z.shape[0]:
+        raise ShapeError(f"z: expected one noise per sample, {tuple(x.shape)}, got {tuple(z.shape)}")
+    check_time(t, x.shape[0])
+    a, s = schedule.weights(t, orders)
+    return a * schedule.basis.analyze(x) + s * schedule.basis.analyze(z)
 
 
 def _predict(network: Network, x: A, z: A, t: A, schedule: Schedule, mask_pending: bool, orders: A | None) -> A:
     """Call the network on x_t and the alpha it is to see, and check what it returns."""
-    x_t = interpolate(schedule, x, z, t, orders=orders)
+    coordinates = _coordinates(schedule, x, z, t, orders)
     alpha = schedule.shown_alpha(t, orders)
     if mask_pending:
-        x_t = schedule.basis.synthesize(hide_pending(schedule, alpha, schedule.basis.analyze(x_t)))
-    u = network(x_t, alpha)
+        coordinates = hide_pending(schedule, alpha, coordinates)
+    u = network(schedule.basis.synthesize(coordinates), alpha)
     if tuple(u.shape) != tuple(x.shape):
         raise ShapeError(f"network: expected an output of x_t's shape {tuple(x.shape)}, got {tuple(u.shape)}")
     return u

@@ -17,11 +17,12 @@ import numpy as np
 from gdm import checkpoint, latents
 from gdm.canvas import (
     BLUE,
+    FILL,
     GREY,
     checked_name,
     coloured,
     in_rows,
-    montage,
+    lay_out,
     name_columns,
     name_rows,
     new_figure,
@@ -50,11 +51,9 @@ def image_grid(images: Any, path: str | Path, *, columns: int | None = None, sca
 
     cells = pictures(images)
     columns = math.ceil(math.sqrt(len(cells))) if columns is None else columns
-    scale = max(1, 64 // max(cells.shape[1:3])) if scale is None else scale
-    if columns < 1 or scale < 1:
+    if columns < 1 or (scale is not None and scale < 1):
         raise ValueRangeError(f"expected columns >= 1 and scale >= 1, got {columns} and {scale}")
-    enlarged = cells.repeat(scale, axis=1).repeat(scale, axis=2)
-    sheet = montage(in_rows(enlarged, columns, 255), 255, gap=max(2, scale // 4))
+    sheet = lay_out(in_rows(cells, columns, FILL), scale).pixels
     picture = Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet)
     write_atomic(checked_name(path, (".png",)), lambda file: picture.save(file, "PNG"))
 
@@ -78,8 +77,9 @@ def process(
     names = [f"t = {time:.3g}" for time in times]
     names[0], names[-1] = f"noise\n{names[0]}", f"data\n{names[-1]}"
     figure, axes = new_figure(CELL * len(times) + 0.1, CELL * n + 0.5)
-    show_sheet(axes, montage(cells, 255))
-    name_columns(axes, names, cells.shape[3])
+    sheet = lay_out(cells)
+    show_sheet(axes, sheet)
+    name_columns(axes, sheet, names)
     save_figure(figure, path)
 
 
@@ -151,14 +151,14 @@ def group_variation(
     scale.set_clim(0, max(map(np.max, deviation)))
     maps = np.stack([scale.to_rgba(spread, bytes=True)[None, ..., :3] for spread in deviation])
     figure, axes = new_figure(CELL * (shown + 3.2), CELL * len(groups) + 0.4)
-    show_sheet(axes, montage(np.concatenate([np.stack(images), maps], axis=1), 255))
-    height, width = schedule.shape[-2:]
-    name_columns(axes, ["image", *(f"no. {i + 1}" for i in range(shown)), "std"], width)
-    name_rows(axes, [f"group {group}" for group in groups], height)
+    sheet = lay_out(np.concatenate([np.stack(images), maps], axis=1))
+    show_sheet(axes, sheet)
+    name_columns(axes, sheet, ["image", *(f"no. {i + 1}" for i in range(shown)), "std"])
+    name_rows(axes, sheet, [f"group {group}" for group in groups])
     figure.colorbar(scale, ax=axes, fraction=0.05, pad=0.02).outline.set_visible(False)
     if not schedule.basis.factors:
         masks = [(schedule.partition.labels == group).any(axis=0) for group in groups]
-        outline(axes, masks, range(1, shown + 2))
+        outline(axes, sheet, masks, range(1, shown + 2))
     save_figure(figure, path)
 
 

@@ -48,6 +48,7 @@ class Schedule(Families):
     basis: Basis
     path: Path
     overlap: bool
+    _ends: tuple[np.ndarray, np.ndarray]  # start and end of each coordinate's interval, shaped as partition.compact
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Schedule(Families):
         object.__setattr__(self, "basis", basis)
         object.__setattr__(self, "path", paths.get(path))
         object.__setattr__(self, "overlap", overlap)
+        object.__setattr__(self, "_ends", tuple(self.intervals[:, c][partition.compact] for c in (0, 1)))
 
     @property
     def k(self) -> int:
@@ -95,11 +97,24 @@ class Schedule(Families):
         Shapes: t (batch,) in [0, 1], orders (batch, k) integers -> (batch, k) in [0, 1]
         Raises: TimeRangeError if a concrete t leaves [0, 1]; ShapeError; DTypeError
         """
-        return self._per_group(t, orders, lambda tau: self.path.alpha(tau))
+        check_time(t)
+        return self.path.alpha(self._local_time(t, orders))
 
     def sigma(self, t: A, orders: A | None = None) -> A:
         """Return the noise weight of each group, 1 - alpha on the linear path; shapes and errors as `alpha`."""
-        return self._per_group(t, orders, lambda tau: self.path.sigma(tau))
+        check_time(t)
+        return self.path.sigma(self._local_time(t, orders))
+
+    def weights(self, t: A, orders: A | None = None) -> tuple[A, A]:
+        """Return alpha and sigma of each coordinate, the diagonals in A(t) and S(t), in the shape of `spread`.
+
+        Shapes: t (batch,) in [0, 1], not checked again, orders (batch, k) -> twice (batch, *compact)
+        """
+        if orders is not None:
+            tau = self.spread(self._local_time(t, orders))
+        else:  # ends spread beforehand, on the host: a compiler would repeat a gather, formula and all, at every use
+            tau = _within(*self._ends, t)
+        return self.path.alpha(tau), self.path.sigma(tau)
 
     def alpha_rate(self, t: A, side: Side = "left", orders: A | None = None) -> A:
         """Return the slope A'(t) of the data weight, per unit of time, from the left (Eq. 21) or the right.
@@ -119,11 +134,10 @@ class Schedule(Families):
         The active group's first value, exactly 0 at the end of its interval, is the smallest normal number.
         Shapes and errors as `alpha`.
         """
-        xp = namespace(t)
         check_time(t)
         begun = t[:, None] <= constant(self.intervals[:, 1], like=t)
-        begun = self._by_sample(xp.astype(begun, t.dtype), t, orders) > 0
-        return show(self.alpha(t, orders), begun)
+        begun = self._by_sample(namespace(t).astype(begun, t.dtype), t, orders)
+        return show(self.path.alpha(self._local_time(t, orders)), begun)
 
     def active(self, t: A, side: Side = "left", orders: A | None = None) -> A:
         """Return 1 for the groups that are being diffused at t and 0 for the others, in t's dtype, (batch, k)."""
@@ -168,18 +182,14 @@ class Schedule(Families):
         """Return the same groups in other intervals: one network serves them all (Table 2)."""
         return Schedule(self.partition, intervals, self.basis, self.path, self.overlap)
 
-    def _per_group(self, t: A, orders: A | None, curve: paths.Curve) -> A:
-        check_time(t)
-        return self._by_sample(curve(self._local_time(t)), t, orders)
-
-    def _local_time(self, t: A) -> A:
-        """Return tau of each group, (batch, k): 0 up to its start, 1 from its end."""
-        start, end = (constant(self.intervals[:, c], like=t) for c in (0, 1))
-        return namespace(t).clip((t[:, None] - start) / (end - start), 0.0, 1.0)
+    def _local_time(self, t: A, orders: A | None = None) -> A:
+        """Return the local time tau of each group, (batch, k)."""
+        return self._by_sample(_within(*self.intervals.T, t), t, orders)
 
     def _rate(self, t: A, side: Side, orders: A | None, curve: paths.Curve) -> A:
+        check_time(t)
         length = constant(self.intervals[:, 1] - self.intervals[:, 0], like=t)
-        slope = self._per_group(t, None, curve) / length
+        slope = curve(self._local_time(t)) / length
         return self._by_sample(slope, t, orders) * self.active(t, side, orders)
 
     def _by_sample(self, values: A, t: A, orders: A | None) -> A:
@@ -207,10 +217,18 @@ class Schedule(Families):
 
 
 def show(alpha: A, begun: A) -> A:
-    """Lift exact zeros of `alpha` to the smallest normal number where `begun`: shown to a network, 0 is pending."""
-    xp = namespace(alpha)
-    smallest = xp.full_like(alpha, float(xp.finfo(alpha.dtype).smallest_normal))
-    return xp.where(begun & (alpha < smallest), smallest, alpha)
+    """Lift zeros of `alpha` to the smallest normal number where `begun` is 1, not 0: shown to a network, 0 is pending."""
+    xp = namespace(alpha, begun)
+    return xp.maximum(alpha, begun * float(xp.finfo(alpha.dtype).smallest_normal))
+
+
+def _within(starts: np.ndarray, ends: np.ndarray, t: A) -> A:
+    """Return the local time tau, 0 up to an interval's start, 1 from its end. Shapes: (*n), (*n), (batch,) -> (batch, *n)"""
+    xp = namespace(t)
+    start, end = constant(starts, like=t), constant(ends, like=t)
+    t = xp.reshape(t, (-1,) + (1,) * starts.ndim)
+    tau = xp.clip((t - start) / (end - start), 0.0, 1.0)
+    return xp.where(t >= end, 1.0, tau)  # XLA may multiply by the reciprocal of the length, which can miss 1
 
 
 def _check_intervals(intervals: Intervals, k: int, overlap: bool) -> np.ndarray:

@@ -88,10 +88,10 @@ def plan(schedule: Schedule, steps: Steps, known: Collection[int] = ()) -> tuple
     """
     segments = []
     for start, end in zip(schedule.breakpoints[:-1], schedule.breakpoints[1:], strict=True):
-        inside = (schedule.intervals[:, 0] <= start) & (end <= schedule.intervals[:, 1])
-        active = tuple(bool(on) and j not in known for j, on in enumerate(inside))
-        if any(active):
-            segments.append((start, end, active))
+        active = (schedule.intervals[:, 0] <= start) & (end <= schedule.intervals[:, 1])
+        active[list(known)] = False
+        if active.any():
+            segments.append((start, end, tuple(active.tolist())))
     segments.reverse()
     shares = _share(steps, [end - start for start, end, _ in segments])
     return tuple(Segment(*segment, n) for segment, n in zip(segments, shares, strict=True))
@@ -150,8 +150,7 @@ def tabulate(
     reverse: from data to noise. spread: for each component of the state, whether it is an event, to whose
     coordinates its moves are spread, or one number per group.
     """
-    parts = [_segment_tables(schedule, segment, solver, reverse, known) for segment in segments]
-    alpha, begun, scale, move, back = (np.concatenate(part, axis=-2) for part in zip(*parts, strict=True))
+    alpha, begun, scale, move, back = _host_tables(schedule, segments, solver, reverse, known)
     xp = namespace(like)
 
     def place(table: np.ndarray) -> Any:
@@ -167,7 +166,7 @@ def tabulate(
         placed = place(table)
         return tuple(_spread(schedule, placed) if event else placed for event in spread)
 
-    shown = (show(place(a), place(b) > 0) for a, b in zip(alpha, begun, strict=True))
+    shown = (show(place(a), place(b)) for a, b in zip(alpha, begun, strict=True))
     return Tables(
         alpha=tuple(xp.broadcast_to(a, (a.shape[0], like.shape[0], schedule.k)) for a in shown),
         scale=None if schedule.path.name == "linear" else tuple(_spread(schedule, place(c)) for c in scale),
@@ -183,23 +182,31 @@ def _spread(schedule: Schedule, table: Any) -> Any:
     return xp.reshape(flat, (*table.shape[:2], *flat.shape[1:]))
 
 
-def _segment_tables(
-    schedule: Schedule, segment: Segment, solver: Solver, reverse: bool, known: Collection[int]
+def _host_tables(
+    schedule: Schedule, segments: Sequence[Segment], solver: Solver, reverse: bool, known: Collection[int]
 ) -> tuple[np.ndarray, ...]:
-    """Return alpha, begun, scale (nodes, steps, k) and move, back (steps, k) of one segment, float64."""
-    times = np.linspace(segment.end, segment.start, segment.steps + 1)
-    times = times[::-1] if reverse else times
+    """Return alpha, begun, scale (nodes, steps, k) and move, back (steps, k) of all steps, float64."""
+    steps = [segment.steps for segment in segments]
+    grids = [np.linspace(segment.end, segment.start, segment.steps + 1) for segment in segments]
+    grids = [grid[::-1] for grid in grids] if reverse else grids
+    before = _ratio(schedule, np.concatenate([grid[:-1] for grid in grids]), known)
+    after = _ratio(schedule, np.concatenate([grid[1:] for grid in grids]), known)
+    active = np.repeat([segment.active for segment in segments], steps, axis=0)
+    move = (after - before) * active
+    previous = np.roll(move, 1, axis=0)
+    previous[np.cumsum([0, *steps[:-1]])] = 0  # memory does not reach across a breakpoint, where slopes jump
+    back = np.where(previous != 0, -0.5 * move**2 / np.where(previous != 0, previous, 1), 0)
+    nodes = np.stack([after if f == 1 else before + f * move for f in solver.nodes])
+    alpha, sigma = schedule.path.from_ratio(nodes)
+    return alpha, (alpha > 0) | active, alpha + sigma, move, back
+
+
+def _ratio(schedule: Schedule, times: np.ndarray, known: Collection[int]) -> np.ndarray:
+    """Return r = alpha / (alpha + sigma) of each group, (times, k), 1 for those that are known."""
     alpha, sigma = schedule.alpha(times), schedule.sigma(times)
     ratio = alpha / (alpha + sigma)
     ratio[:, list(known)] = 1.0
-    move = np.diff(ratio, axis=0) * segment.active
-    back = np.zeros_like(move)
-    moving = move[:-1] != 0
-    back[1:] = np.where(moving, -0.5 * move[1:] ** 2 / np.where(moving, move[:-1], 1), 0)
-    nodes = np.stack([ratio[1:] if f == 1 else ratio[:-1] + f * move for f in solver.nodes])
-    alpha, sigma = schedule.path.from_ratio(nodes)
-    begun = (alpha > 0) | np.array(segment.active)
-    return alpha, begun.astype(np.float64), alpha + sigma, move, back
+    return ratio
 
 
 Slope = Callable[[tuple[Any, ...], Any, Any], tuple[Any, ...]]
@@ -227,8 +234,7 @@ def _moved(
     state: tuple[Any, ...], move: tuple[Any, ...], weights: tuple[float, ...], slopes: list[tuple[Any, ...]]
 ) -> tuple[Any, ...]:
     """Return y + move * sum_i weights_i slopes_i for each component."""
-    used = [(w, s) for w, s in zip(weights, slopes, strict=True) if w != 0]
-    if not used:
-        return state
-    means = [[s if w == 1 else w * s for s in slope] for w, slope in used]
-    return tuple(y + h * sum(terms[1:], terms[0]) for y, h, *terms in zip(state, move, *means, strict=True))
+    for w, slope in zip(weights, slopes, strict=True):
+        if w != 0:
+            state = tuple(y + (h if w == 1 else w * h) * u for y, h, u in zip(state, move, slope, strict=True))
+    return state
