@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any framework loads: pytest-xdist fills the cores
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")  # tiny programs run once: compiling is all they cost
 
 from hypothesis import HealthCheck, settings
 
