@@ -41,7 +41,7 @@ Look at
 Then try (after `. .venv/bin/activate`)
   gdm sample {RUN} -n 16 --seed 1 --steps 16 --solver ab2
   gdm info {RUN}
-  gdm plot schedule {CONFIG} schedule.kind=bands schedule.edges=[4,16]
+  gdm plot schedule {CONFIG} schedule.kind=bands 'schedule.edges=[4,16]'
   gdm train {CONFIG} schedule.kind=rows schedule.groups=4 training.minutes=1 --run runs/rows""")
 
 

@@ -5,6 +5,7 @@ The reference sees one sample and a diagonal of the event's shape; gdm sees a ba
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from property_tests.support import LIBRARIES, Library, arrays
 
 import gdm
 from gdm.arrays import constant, namespace
+from property_tests.support import LIBRARIES, Library, arrays
 from reference import bases, mixture, schedule
 
 TINY = ((1, 2, 3), (2, 2, 1))  # event shapes for laws that solve the flow of a mixture to high accuracy
@@ -25,10 +26,12 @@ PATHS = ("linear", "trigonometric")
 seeds = st.integers(0, 2**32 - 1)
 
 
-def law(libraries: Sequence[Library] = LIBRARIES, *, share: float = 1.0, **drawn: st.SearchStrategy[Any]) -> Callable[..., Any]:
+def law(
+    libraries: Sequence[Library] = LIBRARIES, *, share: float = 1.0, **drawn: st.SearchStrategy[Any]
+) -> Callable[..., Any]:
     """Make `check(lib, **drawn)` a test on every library, with a `share` of the usual number of examples.
 
-    JAX compiles every example for a second: it tries a tenth, without the simplest, which Hypothesis draws first.
+    JAX compiles every example for a second: it tries a twentieth, without the simplest, which Hypothesis draws first.
     array-api-strict checks each operation: it tries half.
     """
 
@@ -44,13 +47,18 @@ def law(libraries: Sequence[Library] = LIBRARIES, *, share: float = 1.0, **drawn
                     check(lib, **values)
 
             holds.__name__ = check.__name__  # Hypothesis draws from the name: each law has its own examples
-            count = round(share * settings.default.max_examples / {"jax": 10, "array_api_strict": 2}.get(lib.name, 1))
+            count = round(share * settings.default.max_examples / {"jax": 20, "array_api_strict": 2}.get(lib.name, 1))
             settings(max_examples=max(1, count) + len(waiting))(given(**drawn)(holds))()
 
         test.__name__, test.__doc__ = check.__name__, check.__doc__
         return test
 
     return decorate
+
+
+def whole(lib: Library, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function one program on JAX, which else compiles its operations one by one; elsewhere leave it as it is."""
+    return importlib.import_module("jax").jit(function) if lib.name == "jax" else function
 
 
 def random_network(seed: int, schedule: gdm.Schedule) -> Callable[[Any, Any], Any]:
@@ -66,7 +74,9 @@ def random_network(seed: int, schedule: gdm.Schedule) -> Callable[[Any, Any], An
     return network
 
 
-def one_sample(network: Callable[[Any, Any], Any], labels: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def one_sample(
+    network: Callable[[Any, Any], Any], labels: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return a network as the reference calls it: (x_t, A), both of the event's shape."""
     return lambda x_t, a: network(x_t[None], per_group(a, labels)[None])[0]
 
@@ -92,7 +102,9 @@ def weights(chosen: gdm.Schedule, t: float) -> tuple[np.ndarray, np.ndarray]:
     return schedule.trigonometric_weights(t, labels, intervals)
 
 
-def random_mixture(seed: int, shape: tuple[int, ...], components: int = 2) -> tuple[gdm.oracle.GaussianMixture, mixture.Mixture]:
+def random_mixture(
+    seed: int, shape: tuple[int, ...], components: int = 2
+) -> tuple[gdm.oracle.GaussianMixture, mixture.Mixture]:
     """Return a mixture with full, well-conditioned covariances, as gdm's oracle and as the reference's."""
     d = math.prod(shape)
     rng = np.random.default_rng(seed)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from property_tests.problems import law
-from property_tests.support import LIBRARIES, Library, agree, refused, same_bits
 
 from gdm.errors import BudgetError, GDMError, ShapeError
+from property_tests.problems import law
+from property_tests.support import LIBRARIES, Library, agree, refused, same_bits
 
 ROOT = Path(__file__).parent.parent
 GDM = sorted((ROOT / "gdm").rglob("*.py"))
@@ -122,7 +122,9 @@ def test_import_gdm_is_light() -> None:
 def test_the_public_face() -> None:
     """What `gdm` offers is a list, and a change of it is a decision."""
     tree = ast.parse((ROOT / "gdm" / "__init__.py").read_text())
-    names = {alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    names = {
+        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
     names |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert {name for name in names if not name.startswith("_") and name != "annotations"} == PUBLIC
 
@@ -162,7 +164,9 @@ def test_comparisons_are_not_thrown_away(path: Path) -> None:
         if isinstance(node, ast.Expr) and isinstance(node.value, (ast.Call, ast.Compare)):
             called = getattr(node.value, "func", None)
             name = getattr(called, "attr", getattr(called, "id", None))
-            assert isinstance(node.value, ast.Call) and name not in idle, f"line {node.lineno} compares and tells nobody"
+            assert isinstance(node.value, ast.Call) and name not in idle, (
+                f"line {node.lineno} compares and tells nobody"
+            )
         if isinstance(node, ast.Attribute) and "pytest" in ast.unparse(node.value):
             assert node.attr not in evasions, f"line {node.lineno} evades"
 
@@ -197,7 +201,11 @@ def test_the_comparator_knows_the_last_bit() -> None:
     agree([near, -3.0], [1.0, -3.0])
     same_bits([1.0, -3.0], [1.0, -3.0])
     agree([2.0 + 2e-3], [2.0], 1e-3)
-    for comparison in (lambda: same_bits([near], [1.0]), lambda: agree([2.0 + 4e-3], [2.0], 1e-3), lambda: agree([1e-9], [0.0])):
+    for comparison in (
+        lambda: same_bits([near], [1.0]),
+        lambda: agree([2.0 + 4e-3], [2.0], 1e-3),
+        lambda: agree([1e-9], [0.0]),
+    ):
         with pytest.raises(AssertionError):
             comparison()
 
@@ -211,7 +219,12 @@ def test_refused_needs_the_right_error_and_its_words() -> None:
                 raise error
 
     attempt(ShapeError("expected this, got that"), "expected", "that")
-    for error, words in ((None, ()), (BudgetError("expected"), ()), (GDMError("expected"), ()), (ShapeError("expected"), ("got",))):
+    for error, words in (
+        (None, ()),
+        (BudgetError("expected"), ()),
+        (GDMError("expected"), ()),
+        (ShapeError("expected"), ("got",)),
+    ):
         with pytest.raises((AssertionError, pytest.fail.Exception)):
             attempt(error, *words)
     with pytest.raises(ValueError, match="bare"):
@@ -219,7 +232,7 @@ def test_refused_needs_the_right_error_and_its_words() -> None:
 
 
 @pytest.mark.parametrize("lib", LIBRARIES, ids=repr)
-@pytest.mark.parametrize("share", [0.05, 1.0])
+@pytest.mark.parametrize("share", [0.2, 1.0])
 def test_a_law_is_tried_and_can_fail(lib: Library, share: float) -> None:
     """`law` runs its check on each library, and a check that raises fails the test."""
     tried = []
@@ -234,7 +247,7 @@ def test_a_law_is_tried_and_can_fail(lib: Library, share: float) -> None:
 
     holds(lib)
     assert {library for library, _ in tried} == {lib}
-    assert share < 1 or len({number for _, number in tried}) > 1
+    assert len({number for _, number in tried} - {0}) >= (10 if share == 1.0 and lib.name in ("numpy", "torch") else 1)
     with pytest.raises(AssertionError, match="as it should"):
         fails(lib)
 

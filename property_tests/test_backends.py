@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
-from property_tests.problems import law, seeds
-from property_tests.support import DIFFERENTIABLE, LIBRARIES, Library, agree, arrays, refused, same_bits
 
 from gdm import Schedule, backends
 from gdm.arrays import namespace
@@ -20,6 +18,8 @@ from gdm.backends.numpy import NumPy, rows
 from gdm.backends.torch import Torch
 from gdm.config import NetworkConfig
 from gdm.errors import BackendError, UnsupportedError
+from property_tests.problems import law, seeds
+from property_tests.support import DIFFERENTIABLE, LIBRARIES, Library, agree, arrays, refused, same_bits
 
 KINDS = {"numpy": np.ndarray, "torch": torch.Tensor, "jax": jax.Array}
 CLASSES = {"numpy": NumPy, "torch": Torch, "jax": Jax}
@@ -118,7 +118,11 @@ def test_rows_walk_to_the_shortest_table() -> None:
     """None stays None for as long as there are rows; a tuple stays a tuple, a named one itself."""
     walked = list(rows(Pair(np.arange(6).reshape(3, 2), (None, np.ones(3)))))
     assert [type(row) for row in walked] == [Pair] * 3
-    assert [(row.left.tolist(), row.right) for row in walked] == [([0, 1], (None, 1)), ([2, 3], (None, 1)), ([4, 5], (None, 1))]
+    assert [(row.left.tolist(), row.right) for row in walked] == [
+        ([0, 1], (None, 1)),
+        ([2, 3], (None, 1)),
+        ([4, 5], (None, 1)),
+    ]
 
 
 @law(DIFFERENTIABLE, share=0.5, seed=seeds)
@@ -146,14 +150,20 @@ def test_vjp_needs_derivatives(lib: Library) -> None:
 def test_compile_changes_nothing_but_speed(name: str) -> None:
     """The compiled function returns what the function returns."""
     backend = backends.get(name, device="cpu")
-    function = lambda x: x * x + 1  # noqa: E731
+
+    def function(x: Any) -> Any:
+        return x * x + 1
+
     compiled = backend.compile(function)
     if name != "torch":  # inductor needs a C compiler; torch.compile is tried in test_tracing
         same_bits(backend.to_numpy(compiled(backend.asarray([1.0, 2.0]))), [2.0, 5.0])
     assert callable(compiled) and (compiled is function) == (name == "numpy")
 
 
-@pytest.mark.parametrize(("name", "words"), [("pytorch", "'torch'"), ("Jax", "'jax'"), ("tensorflow", "numpy"), ("", "numpy"), (None, "numpy")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("pytorch", "'torch'"), ("Jax", "'jax'"), ("tensorflow", "numpy"), ("", "numpy"), (None, "numpy")],
+)
 def test_unknown_backends(name: Any, words: str) -> None:
     """The message lists the backends and guesses."""
     with refused(BackendError, "backend: expected one of ('numpy', 'torch', 'jax')", repr(name), words):
@@ -161,7 +171,16 @@ def test_unknown_backends(name: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "device"), [("numpy", "cuda"), ("torch", "cuda:99"), ("torch", "gpu"), ("torch", "no device"), ("jax", "tpu:77"), ("jax", "cpu:99"), ("jax", "cpu:x")]
+    ("name", "device"),
+    [
+        ("numpy", "cuda"),
+        ("torch", "cuda:99"),
+        ("torch", "gpu"),
+        ("torch", "no device"),
+        ("jax", "tpu:77"),
+        ("jax", "cpu:99"),
+        ("jax", "cpu:x"),
+    ],
 )
 def test_unknown_devices(name: str, device: str) -> None:
     """A device that is not there is refused when it is asked for, not at the first array."""

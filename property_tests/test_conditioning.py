@@ -21,7 +21,7 @@ def weights(k: int, seed: int) -> np.ndarray:
 
 
 @libraries
-@given(schedules(), st.integers(0, 99))
+@given(schedules(shapes=EVENTS[1:]), st.integers(0, 99))
 def test_planes_are_the_diagonal_of_a_in_pixels_and_constants_elsewhere(
     lib: Library, schedule: Schedule, seed: int
 ) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gdm import Schedule, latents
 from gdm.errors import BackendError, DTypeError, GDMError, ShapeError, ValueRangeError
-from property_tests.support import LIBRARIES, Library, agree, arrays, refused, same_bits, schedules
+from property_tests.support import EVENTS, LIBRARIES, Library, agree, arrays, refused, same_bits, schedules
 
 libraries = pytest.mark.parametrize("lib", LIBRARIES, ids=repr)
 
@@ -53,7 +53,7 @@ class Case(NamedTuple):
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """Draw a choice by any of groups, elements and channels: a number, some numbers, none, or no restriction."""
-    s, seed = draw(schedules()), draw(st.integers(0, 99))
+    s, seed = draw(schedules(shapes=EVENTS[1:])), draw(st.integers(0, 99))
     counts = {"groups": s.k, "elements": int(s.basis.order.max()) + 1, "channels": s.shape[0]}
     choice: dict[str, Any] = {}
     for name, count in counts.items():
@@ -162,7 +162,7 @@ def test_weights_0_and_1_are_both_ends(lib: Library, mode: Any, case: Case) -> N
 
 
 @libraries
-@given(schedules(), st.integers(0, 99), st.floats(0, 1))
+@given(schedules(shapes=EVENTS[1:]), st.integers(0, 99), st.floats(0, 1))
 def test_turning_keeps_lengths_and_turns_evenly(lib: Library, schedule: Schedule, seed: int, weight: float) -> None:
     """Equally long parts stay as long; the angle from the start is `weight` of the whole angle."""
     z, other = arrays(seed, 2, *schedule.shape), arrays(seed + 1, 2, *schedule.shape)
@@ -177,6 +177,15 @@ def test_turning_keeps_lengths_and_turns_evenly(lib: Library, schedule: Schedule
         whole = np.arccos(np.sum(own[:, group] * theirs[:, group], axis=1))
         agree(np.linalg.norm(c[:, group], axis=1), np.ones(2), 1e-9)
         agree(np.sum(own[:, group] * c[:, group], axis=1), np.cos(weight * whole), 1e-9)
+
+
+@libraries
+def test_small_angles_are_turned_too(lib: Library) -> None:
+    """One group of two elements, an angle from one latent to the other."""
+    s = Schedule.vanilla((2,))
+    for angle in (1e-4, 0.05, 3.0, 3.1):
+        circle = [np.array([[np.cos(a), np.sin(a)]]) for a in (0, angle, 0.3 * angle)]
+        agree(latents.interpolate(s, lib.array(circle[0]), lib.array(circle[1]), 0.3), circle[2], 1e-9)
 
 
 @libraries
@@ -231,7 +240,11 @@ Z = np.zeros((2, 2, 3, 4))
 ARRAYS: list[tuple[type[GDMError], Callable[[Callable[[Any], Any]], tuple[Any, Any]], tuple[str, ...]]] = [
     (ShapeError, lambda a: (a(Z[0]), a(Z[0])), ("z: expected (batch, 2, 3, 4)", "add a batch axis")),
     (ShapeError, lambda a: (a(Z), a(Z[..., :2])), ("other: expected (batch, 2, 3, 4)", "got (2, 2, 3, 2)")),
-    (ShapeError, lambda a: (a(Z), a(Z[:1])), ("other: expected as many latents as z", "(2, 2, 3, 4)", "got (1, 2, 3, 4)")),
+    (
+        ShapeError,
+        lambda a: (a(Z), a(Z[:1])),
+        ("other: expected as many latents as z", "(2, 2, 3, 4)", "got (1, 2, 3, 4)"),
+    ),
     (DTypeError, lambda a: (a(Z.astype(int)), a(Z)), ("z: expected floating-point", "int64")),
     (DTypeError, lambda a: (a(Z), a(Z.astype(int))), ("other: expected floating-point", "int64")),
     (DTypeError, lambda a: (Z.tolist(), a(Z)), ("expected an array", "got list")),

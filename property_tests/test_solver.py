@@ -13,13 +13,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from property_tests.problems import PATHS, law, matrix, one_sample, per_group, random_mixture, random_network, seeds, weights
-from property_tests.support import LIBRARIES, Library, agree, arrays, refused, same_bits, schedules
 
 import gdm
 from gdm.errors import BudgetError
 from gdm.flow import by_segment
 from gdm.solver import SOLVERS, Solver, get, plan, tabulate
+from property_tests.problems import (
+    PATHS,
+    law,
+    matrix,
+    one_sample,
+    per_group,
+    random_mixture,
+    random_network,
+    seeds,
+    weights,
+)
+from property_tests.support import LIBRARIES, Library, agree, arrays, refused, same_bits, schedules
 from reference import mixture, ode, solvers
 
 RULES = tuple(SOLVERS)
@@ -104,7 +114,9 @@ def test_overlapping_intervals_have_a_segment_between_all_breakpoints() -> None:
     ]
 
 
-@pytest.mark.parametrize("steps", [0, 2, -5, True, 8.0, "333", (1, 2), (1, 2, 3, 4), (2, 0, 2), (2, -1, 2), (1, 2.5, 1)])
+@pytest.mark.parametrize(
+    "steps", [0, 2, -5, True, 8.0, "333", (1, 2), (1, 2, 3, 4), (2, 0, 2), (2, -1, 2), (1, 2.5, 1)]
+)
 def test_budgets_that_do_not_fit_are_refused(steps: Any) -> None:
     """Three groups need a whole number from 3 on, or three of them from 1 on."""
     with refused(BudgetError, "steps: expected", "3", repr(steps)):
@@ -118,7 +130,9 @@ def test_each_number_of_a_budget_must_be_whole(steps: Any) -> None:
         plan(gdm.Schedule.autoregressive((3,)), steps)
 
 
-@pytest.mark.parametrize(("name", "close"), [("Euler", "'euler'"), ("hein", "'heun'"), ("ab3", "'ab2'"), ("dpm", "'rk4'"), (None, "'rk4'")])
+@pytest.mark.parametrize(
+    ("name", "close"), [("Euler", "'euler'"), ("hein", "'heun'"), ("ab3", "'ab2'"), ("dpm", "'rk4'"), (None, "'rk4'")]
+)
 def test_an_unknown_solver_is_refused_with_the_nearest_name(name: Any, close: str) -> None:
     """The message lists what there is, and guesses what was meant."""
     with refused(BudgetError, "solver: expected one of", repr(name), close):
@@ -174,7 +188,9 @@ def test_zero_alpha_means_pending_and_nothing_else(lib: Library, dtype: str) -> 
 
 
 @law(chosen=schedules(), per_group_steps=st.integers(1, 4))
-def test_moves_telescope_and_ab2_forgets_at_breakpoints(lib: Library, chosen: gdm.Schedule, per_group_steps: int) -> None:
+def test_moves_telescope_and_ab2_forgets_at_breakpoints(
+    lib: Library, chosen: gdm.Schedule, per_group_steps: int
+) -> None:
     """Each element goes from r = 0 to 1 and moves in its own group's segment alone; there AB2 starts as Euler."""
     segments = plan(chosen, (per_group_steps,) * chosen.k)
     tables = tabulate(chosen, segments, SOLVERS["ab2"], lib.array(np.zeros((1, *chosen.shape))))
@@ -229,7 +245,9 @@ def test_euler_steps_in_a_space(lib: Library, chosen: gdm.Schedule, seed: int) -
         for t, after in itertools.pairwise(np.linspace(end, start, 3)):
             (a, s), (a_next, s_next) = ([w.ravel() for w in weights(chosen, time)] for time in (t, after))
             direction = U.T @ u((U @ x).reshape(chosen.shape), a.reshape(chosen.shape)).ravel()
-            x_hat, z_hat = np.linalg.solve([[[p, q], [1, -1]] for p, q in zip(a, s, strict=True)], np.stack([x, direction], 1)[..., None])[..., 0].T
+            x_hat, z_hat = np.linalg.solve(
+                [[[p, q], [1, -1]] for p, q in zip(a, s, strict=True)], np.stack([x, direction], 1)[..., None]
+            )[..., 0].T
             x = x + x_hat * (a_next - a) + z_hat * (s_next - s)
     agree(gdm.generate(network, lib.array(z), chosen, steps=(2,) * chosen.k), (U @ x).reshape(z.shape))
 
@@ -278,7 +296,9 @@ def test_overlapping_groups_follow_equation_9(lib: Library) -> None:
     network, z = random_network(5, chosen), arrays(6, 2, 1, 2, 3)
     times = [1.0, 0.75, 0.5, 0.375, 0.25, 0.125, 0.0]
     labels = chosen.partition.labels
-    expected = [ode.groupwise_euler(one_sample(network, labels), sample, times, labels, chosen.intervals) for sample in z]
+    expected = [
+        ode.groupwise_euler(one_sample(network, labels), sample, times, labels, chosen.intervals) for sample in z
+    ]
     agree(gdm.generate(network, lib.array(z), chosen, steps=(2, 2, 2)), np.stack(expected))
 
 
@@ -293,7 +313,9 @@ def problem(path: str, basis: str) -> tuple[gdm.Schedule, Any, np.ndarray, np.nd
 
     A mixture, since on a single Gaussian the midpoint rule is of order 3.
     """
-    chosen = gdm.Schedule.from_labels(np.array([[[0, 1, 1], [1, 0, 0]]]), intervals=[(0.4, 1.0), (0.0, 0.4)], basis=basis, path=path)
+    chosen = gdm.Schedule.from_labels(
+        np.array([[[0, 1, 1], [1, 0, 0]]]), intervals=[(0.4, 1.0), (0.0, 0.4)], basis=basis, path=path
+    )
     oracle, known = random_mixture(3, chosen.shape)
     U, z = matrix(chosen), arrays(4, 2, *chosen.shape)
 

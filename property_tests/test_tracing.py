@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from property_tests.problems import random_mixture, random_network
-from property_tests.support import agree, arrays, refused, same_bits
 
 import gdm
 from gdm.backends.numpy import rows
 from gdm.errors import TimeRangeError, ValueRangeError
 from gdm.solver import SOLVERS, advance, plan, tabulate
+from property_tests.problems import random_mixture, random_network
+from property_tests.support import agree, arrays, refused, same_bits
 
 jax.config.update("jax_enable_x64", True)
 
@@ -71,7 +71,9 @@ def test_encoding_completion_and_likelihood_do_not_grow_either() -> None:
         lambda z, orders, *steps: gdm.log_likelihood(network, z, chosen, steps=steps, probes=z),
     )
     for flow in flows:
-        few, many = (program(lambda z, orders, flow=flow, n=n: flow(z, orders, 4 * n, 5 * n), z, orders) for n in (1, 10))
+        few, many = (
+            program(lambda z, orders, flow=flow, n=n: flow(z, orders, 4 * n, 5 * n), z, orders) for n in (1, 10)
+        )
         assert few == many
 
 
@@ -111,7 +113,9 @@ def test_locality_survives_the_compiler() -> None:
     chosen, z = gdm.Schedule.rows((1, 4, 4), 2), arrays(0, 2, 1, 4, 4)
     network = random_network(1, chosen)
     flow = jax.jit(lambda z: gdm.generate(network, z, chosen, steps=6, solver="heun", mask_pending=True))
-    compiled = flow.lower(jnp.asarray(z)).compile({"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False})
+    compiled = flow.lower(jnp.asarray(z)).compile(
+        {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+    )
     other = z.copy()
     other[:, :, 2:] *= -3
     same_bits(compiled(jnp.asarray(other))[:, :, :2], compiled(jnp.asarray(z))[:, :, :2])
@@ -142,7 +146,10 @@ def test_gradients_pass_through_everything() -> None:
 
     def total(x: Any, z: Any, scale: Any, t: Any) -> Any:
         network = random_network(1, chosen)
-        scaled = lambda x_t, alpha: scale * network(x_t, alpha)  # noqa: E731
+
+        def scaled(x_t: Any, alpha: Any) -> Any:
+            return scale * network(x_t, alpha)
+
         flow = gdm.generate(scaled, z, chosen, steps=4, solver="heun", mask_pending=True)
         loss = gdm.direction_loss(scaled, x, z, t, chosen, weighting="active", mask_pending=True)
         density = gdm.log_likelihood(scaled, x, chosen, steps=2, solver="euler")
@@ -163,8 +170,13 @@ def test_value_checks_vanish_under_jit() -> None:
     chosen, x = schedule(), jnp.asarray(arrays(0, 2, 1, 2, 3))
     network = random_network(1, chosen)
     late, bad = jnp.asarray([0.5, 1.5]), x.at[0].set(math.nan)
-    loss = lambda t: gdm.direction_loss(network, x, x, t, chosen)  # noqa: E731
-    flow = lambda z: gdm.generate(network, z, chosen, steps=2)  # noqa: E731
+
+    def loss(t: Any) -> Any:
+        return gdm.direction_loss(network, x, x, t, chosen)
+
+    def flow(z: Any) -> Any:
+        return gdm.generate(network, z, chosen, steps=2)
+
     assert np.isfinite(jax.jit(loss)(late)) and np.isfinite(mapped(lambda t: loss(t[None].repeat(2)), late)).all()
     assert np.isnan(jax.jit(flow)(bad)).any(axis=(1, 2, 3)).tolist() == [True, False]
     with refused(TimeRangeError, "[0, 1]", "1.5"):
@@ -200,7 +212,9 @@ def test_the_loss_compiles_without_a_graph_break(path: str, basis: str, weightin
     scale = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
 
     def loss(scale: Any, x: Any, z: Any, t: Any, orders: Any) -> Any:
-        scaled = lambda x_t, alpha: scale * network(x_t, alpha)  # noqa: E731
+        def scaled(x_t: Any, alpha: Any) -> Any:
+            return scale * network(x_t, alpha)
+
         return gdm.direction_loss(scaled, x, z, t, chosen, weighting=weighting, mask_pending=True, orders=orders)
 
     values = [function(scale, x, z, t, orders) for function in (loss, compiled(loss))]
@@ -241,9 +255,15 @@ def test_torch_transformations() -> None:
     """torch.func.vmap over latents is the batch; value checks vanish inside and stay outside."""
     chosen, z = schedule(), torch.tensor(arrays(0, 3, 1, 2, 3))
     network, direction = random_network(1, chosen), random_mixture(3, chosen.shape)[0].direction(chosen)
-    flow = lambda z: gdm.generate(network, z[None], chosen, steps=4, solver="ab2")[0]  # noqa: E731
+
+    def flow(z: Any) -> Any:
+        return gdm.generate(network, z[None], chosen, steps=4, solver="ab2")[0]
+
     agree(torch.func.vmap(flow)(z), gdm.generate(network, z, chosen, steps=4, solver="ab2"))
-    loss = lambda x, t: gdm.direction_loss(direction, x[None], 2 * x[None], t[None], chosen)  # noqa: E731
+
+    def loss(x: Any, t: Any) -> Any:
+        return gdm.direction_loss(direction, x[None], 2 * x[None], t[None], chosen)
+
     t = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     agree(torch.func.vmap(loss)(z, t).mean(), gdm.direction_loss(direction, z, 2 * z, t, chosen))
     late = t + 1
