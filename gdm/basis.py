@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,10 @@ class Basis:
     def __hash__(self) -> int:
         return hash(self._key)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the parts: arrays come back writable, these must not."""
+        return Basis, (self.name, self.shape, self.factors, self.order)
+
     def __repr__(self) -> str:
         return f"Basis.{self.name}({self.shape})"
 
@@ -84,7 +89,7 @@ class Basis:
     @classmethod
     def pixel(cls, shape: Sequence[int]) -> Basis:
         """Return U = I: groups are sets of pixels. `order` is the raster order."""
-        shape = tuple(shape)
+        shape = _event(shape)
         raster = np.arange(math.prod(frequency.spatial(shape)))
         return cls("pixel", shape, (), frequency.over_event(raster, shape))
 
@@ -94,7 +99,7 @@ class Basis:
 
         `order` is by rising squared frequency (i / H)^2 + (j / W)^2, the falling eigenvalue of a Gaussian blur.
         """
-        shape = tuple(shape)
+        shape = _event(shape)
         sizes = frequency.spatial(shape)
         return cls(
             "cosine",
@@ -112,7 +117,7 @@ class Basis:
 
         Raises: BasisError if an eigenvalue is not positive: such a blur loses information and has no order.
         """
-        shape = tuple(shape)
+        shape = _event(shape)
         sizes = frequency.spatial(shape)
         if not sigma > 0:
             raise BasisError(f"blur: expected sigma > 0 in pixels, got {sigma}")
@@ -129,9 +134,9 @@ class Basis:
     def haar(cls, shape: Sequence[int]) -> Basis:
         """Return the Haar wavelets of each axis, multiplied; sizes other than powers of two are unbalanced Haar.
 
-        `order` is by rising sum of squared scales (1 / support)^2.
+        `order` is by rising sum of squared scales (1 / support)^2, the support in pixels; a constant's scale is 0.
         """
-        shape = tuple(shape)
+        shape = _event(shape)
         matrices, scales = zip(*map(_haar, frequency.spatial(shape)), strict=True)
         key = np.add.outer(scales[0], scales[1]) if len(scales) == 2 else scales[0]
         return cls("haar", shape, matrices, frequency.over_event(frequency.rank(np.round(key, 12)), shape))
@@ -144,7 +149,7 @@ class Basis:
 
         Raises: BasisError if the matrix does not fit the shape or U^T U differs from I by more than 1e-6.
         """
-        shape = tuple(shape)
+        shape = _event(shape)
         matrix = np.array(matrix, np.float64)
         tails = [math.prod(shape[axis:]) for axis in range(len(shape))]
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) not in tails:
@@ -158,6 +163,14 @@ class Basis:
         if sorted(ranks.tolist()) != list(range(len(matrix))):
             raise BasisError(f"order: expected each rank 0 to {len(matrix) - 1} once, got {order}")
         return cls("matrix", shape, (matrix,), frequency.over_event(ranks.astype(np.int64), shape))
+
+
+def _event(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the event shape as integers."""
+    sizes = tuple(int(n) for n in shape)
+    if not sizes or min(sizes) < 1:
+        raise BasisError(f"shape: expected an event shape such as (3, 32, 32), without the batch axis, got {sizes}")
+    return sizes
 
 
 def _cosine(r: int) -> np.ndarray:
@@ -190,6 +203,6 @@ def _haar(r: int) -> tuple[np.ndarray, np.ndarray]:
         column[start : start + left] = math.sqrt(right / (left * (left + right)))
         column[start + left : stop] = -math.sqrt(left / (right * (left + right)))
         columns.append(column)
-        scales.append((r / (stop - start)) ** 2 if r > 1 else 0.0)
+        scales.append(1 / (stop - start) ** 2)
         cells += [(start, start + left), (start + left, stop)]
     return np.stack(columns, axis=1), np.array(scales)

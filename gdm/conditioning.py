@@ -28,8 +28,9 @@ def planes(schedule: Schedule, alpha: A) -> A:
     Shapes: alpha (batch, k) -> (batch, plane_count, H, W)
     """
     xp = namespace(alpha)
+    diagonal = schedule.spread(alpha)  # refuses an alpha of another schedule, in every basis
     size = (alpha.shape[0], plane_count(schedule), *schedule.shape[1:])
-    return xp.broadcast_to(schedule.spread(alpha) if _in_pixels(schedule) else alpha[:, :, None, None], size)
+    return xp.broadcast_to(diagonal if _in_pixels(schedule) else alpha[:, :, None, None], size)
 
 
 def _in_pixels(schedule: Schedule) -> bool:

@@ -12,7 +12,7 @@ from gdm.arrays import A, check_event, check_finite, namespace
 from gdm.errors import ShapeError, ValueRangeError
 from gdm.objective import Network, hide_pending
 from gdm.schedule import Schedule
-from gdm.solver import Segment, Slope, Solver, Steps, Tables, advance, get, plan, tabulate
+from gdm.solver import Prepare, Segment, Slope, Solver, Steps, Tables, advance, get, plan, tabulate
 
 
 def draw_latents(seed: int, indices: Sequence[int], shape: Sequence[int], dtype: Any = np.float32) -> np.ndarray:
@@ -25,9 +25,14 @@ def draw_latents(seed: int, indices: Sequence[int], shape: Sequence[int], dtype:
     """
     latents = np.empty((len(indices), *shape), dtype)
     for row, i in enumerate(indices):
-        key = [_word("seed", seed), _word("index", i)]
-        latents[row] = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64))).standard_normal(tuple(shape))
+        latents[row] = generator(seed, i).standard_normal(tuple(shape))
     return latents
+
+
+def generator(seed: int, index: int, stream: int = 0) -> np.random.Generator:
+    """Return the random numbers of one sample: stream 0 makes its latents, others are independent of them."""
+    key = np.array([_word("seed", seed), _word("index", index)], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
 
 
 def generate(
@@ -57,8 +62,8 @@ def generate(
     """
     chosen, segments = get(solver), plan(schedule, steps)
     y = start(z, "z", schedule)
-    tables = tabulate(schedule, segments, chosen, y, orders=orders)
-    return _solve(_slope(network, schedule, mask_pending), y, schedule, segments, chosen, tables, trajectory)
+    tables, prepare = tabulate(schedule, segments, chosen, y, orders=orders)
+    return _solve(_slope(network, schedule, mask_pending), y, schedule, segments, chosen, tables, prepare, trajectory)
 
 
 def encode(
@@ -78,8 +83,8 @@ def encode(
     """
     chosen, segments = get(solver), plan(schedule, steps)[::-1]
     y = start(x, "x", schedule)
-    tables = tabulate(schedule, segments, chosen, y, orders=orders, reverse=True)
-    return _solve(_slope(network, schedule, mask_pending), y, schedule, segments, chosen, tables, trajectory)
+    tables, prepare = tabulate(schedule, segments, chosen, y, orders=orders, reverse=True)
+    return _solve(_slope(network, schedule, mask_pending), y, schedule, segments, chosen, tables, prepare, trajectory)
 
 
 def complete(
@@ -116,8 +121,8 @@ def complete(
     y = drawn if keep is None else xp.where(keep, given, drawn)
     check_finite(y, "x in the known groups")
     if segments:
-        tables = tabulate(schedule, segments, chosen, y, known=known)
-        moved = run(_slope(network, schedule, mask_pending), (y,), chosen, tables)[0]
+        tables, prepare = tabulate(schedule, segments, chosen, y, known=known)
+        moved = run(_slope(network, schedule, mask_pending), (y,), chosen, tables, prepare)[0]
         y = moved if keep is None else xp.where(keep, y, moved)
     return schedule.basis.synthesize(y)
 
@@ -145,6 +150,7 @@ def direction_of(network: Network, schedule: Schedule, mask_pending: bool) -> Ca
         if mask_pending:
             x_t = hide_pending(schedule, alpha, x_t)
         u = network(basis.synthesize(x_t) if basis.factors else x_t, alpha)
+        namespace(x_t, u)
         if u.shape != x_t.shape:
             raise ShapeError(f"network: expected an output of x_t's shape {tuple(x_t.shape)}, got {tuple(u.shape)}")
         return basis.analyze(u) if basis.factors else u
@@ -159,22 +165,23 @@ def _solve(
     segments: Sequence[Segment],
     solver: Solver,
     tables: Tables,
+    prepare: Prepare,
     trajectory: bool,
 ) -> Any:
     if not trajectory:
-        return schedule.basis.synthesize(run(slope, (y,), solver, tables)[0])
+        return schedule.basis.synthesize(run(slope, (y,), solver, tables, prepare)[0])
     states = [y]
     for part in by_segment(tables, segments):
-        states.append(run(slope, (states[-1],), solver, part)[0])
+        states.append(run(slope, (states[-1],), solver, part, prepare)[0])
     return namespace(y).stack([schedule.basis.synthesize(state) for state in states])
 
 
-def run(slope: Slope, state: tuple[Any, ...], solver: Solver, tables: Tables) -> tuple[Any, ...]:
+def run(slope: Slope, state: tuple[Any, ...], solver: Solver, tables: Tables, prepare: Prepare) -> tuple[Any, ...]:
     """Take all steps of `tables`: a loop, or under JAX one scan whatever their number."""
     xp = namespace(state[0])
 
     def body(carry: Any, row: Tables) -> Any:
-        return advance(slope, carry[0], row, solver, carry[1])
+        return advance(slope, carry[0], prepare(row), solver, carry[1])
 
     memory = tuple(xp.zeros_like(y) for y in state) if solver.remembers else None
     return backends.of(state[0]).scan(body, (state, memory), tables)[0]
@@ -193,15 +200,15 @@ def by_segment(tables: Tables, segments: Sequence[Segment]) -> list[Tables]:
 
 
 def _group_numbers(known: Collection[int], k: int) -> list[int]:
-    numbers = sorted({int(j) for j in known})
-    if numbers and not 0 <= numbers[0] <= numbers[-1] < k:
+    numbers = sorted(set(known))
+    if not all(0 <= j < k and j == int(j) for j in numbers):
         raise ValueRangeError(
             f"known: expected group numbers 0 to {k - 1}, got {numbers}; groups are numbered in order of generation"
         )
-    return numbers
+    return [int(j) for j in numbers]
 
 
 def _word(name: str, value: int) -> int:
-    if int(value) != value or not 0 <= value < 2**64:
+    if not 0 <= value < 2**64 or int(value) != value:
         raise ValueRangeError(f"{name}: expected a whole number in [0, 2^64), got {value}")
     return int(value)

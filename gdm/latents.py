@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gdm.arrays import A, check_event, constant, namespace
-from gdm.errors import ShapeError, ValueRangeError, nearest
+from gdm.errors import DTypeError, ShapeError, ValueRangeError, nearest
 from gdm.schedule import Schedule
 
 Numbers = Iterable[int] | int | None
@@ -38,7 +38,11 @@ def selection(
     for (name, table), wanted in zip(tables.items(), (groups, elements, channels), strict=True):
         if wanted is None:
             continue
-        numbers = np.unique(np.atleast_1d(np.asarray(wanted if np.isscalar(wanted) else list(wanted), dtype=np.int64)))  # type: ignore[arg-type]
+        numbers = np.unique(np.atleast_1d(np.asarray(list(wanted) if isinstance(wanted, Iterable) else wanted)))
+        if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
+            raise DTypeError(
+                f"{name}: expected whole numbers, got {numbers.dtype}; turn a mask into np.flatnonzero(mask)"
+            )
         if numbers.size and not 0 <= numbers[0] <= numbers[-1] <= table.max():
             raise ValueRangeError(f"{name}: expected numbers 0 to {table.max()}, got {numbers.tolist()}")
         selected &= np.isin(table, numbers)

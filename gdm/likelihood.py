@@ -15,7 +15,7 @@ import numpy as np
 
 from gdm import backends
 from gdm.arrays import A, check_event, constant, index, namespace
-from gdm.errors import BudgetError
+from gdm.errors import BudgetError, ShapeError
 from gdm.flow import by_segment, direction_of, run, start
 from gdm.objective import Network
 from gdm.schedule import Schedule
@@ -48,12 +48,15 @@ def log_likelihood(
     chosen, segments = get(solver), plan(schedule, steps)[::-1]
     y = start(x, "x", schedule)
     if probes is not None:
+        namespace(x, probes)
         check_event(probes, schedule.shape, "probes")
-    tables = tabulate(schedule, segments, chosen, y, reverse=True, spread=(True, False))
+        if not probes.shape[0]:
+            raise ShapeError("probes: expected at least one, got none; pass None for the exact trace")
+    tables, prepare = tabulate(schedule, segments, chosen, y, reverse=True, events=(True, False))
     direction = direction_of(network, schedule, mask_pending)
     state: tuple[Any, ...] = (y, constant(np.zeros((x.shape[0], schedule.k)), like=y))
     for segment, part in zip(segments, by_segment(tables, segments), strict=True):
-        state = run(_slope(direction, schedule, _moving(schedule, segment, probes, y)), state, chosen, part)
+        state = run(_slope(direction, schedule, _moving(schedule, segment, probes, y)), state, chosen, part, prepare)
     z, change = state
     return group_sums(schedule, -0.5 * z * z - 0.5 * math.log(2 * math.pi)) + change
 

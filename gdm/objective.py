@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from gdm.arrays import A, check_event, check_time, constant, index, namespace
-from gdm.errors import ShapeError, ValueRangeError, nearest
+from gdm.arrays import A, check_event, check_floating, check_time, constant, index, namespace, readable
+from gdm.errors import DTypeError, ShapeError, ValueRangeError, nearest
 from gdm.schedule import Schedule
 
 Network = Callable[[Any, Any], Any]
@@ -92,6 +92,10 @@ def autoregressive_loss(network: Network, x: A, z: A, group: A, schedule: Schedu
     xp = namespace(x, z, group)
     if tuple(group.shape) != (x.shape[0],):
         raise ShapeError(f"group: expected one group number per sample, ({x.shape[0]},), got {tuple(group.shape)}")
+    if not xp.isdtype(group.dtype, "integral"):
+        raise DTypeError(f"group: expected integers, got {group.dtype}; give group numbers 0 to {schedule.k - 1}")
+    if readable(group) and not bool(xp.all((group >= 0) & (group < schedule.k))):
+        raise ValueRangeError(f"group: expected numbers 0 to {schedule.k - 1}, got others; 0 is generated first")
     t = xp.take(constant(schedule.intervals[:, 1], like=x), group)
     chosen = group[:, None] == index(range(schedule.k), like=group)
     error = (x - z) - _predict(network, x, z, t, schedule, mask_pending, None)
@@ -105,6 +109,9 @@ def stratify(uniforms: A) -> A:
     Shapes: (batch,) -> (batch,)
     """
     xp = namespace(uniforms)
+    check_floating(uniforms, "uniforms")
+    if len(uniforms.shape) != 1:
+        raise ShapeError(f"uniforms: expected one number per sample, (batch,), got {tuple(uniforms.shape)}")
     n = uniforms.shape[0]
     strata = xp.astype(index(range(n), like=uniforms), uniforms.dtype)
     return (strata + (1 - uniforms)) / n
@@ -134,6 +141,7 @@ def _predict(network: Network, x: A, z: A, t: A, schedule: Schedule, mask_pendin
     if mask_pending:
         coordinates = hide_pending(schedule, alpha, coordinates)
     u = network(schedule.basis.synthesize(coordinates), alpha)
+    namespace(x, u)  # an array, of the same library
     if tuple(u.shape) != tuple(x.shape):
         raise ShapeError(f"network: expected an output of x_t's shape {tuple(x.shape)}, got {tuple(u.shape)}")
     return u

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from gdm.arrays import A, constant, namespace
+from gdm.arrays import A, check_event, constant, namespace
 from gdm.basis import Basis
 from gdm.errors import ShapeError, ValueRangeError
-from gdm.flow import draw_latents
+from gdm.flow import generator
 from gdm.objective import Network
 from gdm.schedule import Schedule
 
@@ -42,11 +42,15 @@ class GaussianMixture:
 
     def __post_init__(self) -> None:
         weights, means = np.asarray(self.weights, np.float64), np.asarray(self.means, np.float64)
-        if weights.ndim != 1 or means.ndim < 2 or len(means) != len(weights):
+        if weights.ndim != 1 or means.ndim < 2 or len(means) != len(weights) or not means.size:
             raise ShapeError(
-                f"mixture: expected weights (m,) and means (m, *event), got {weights.shape} and {means.shape}"
+                f"mixture: expected weights (m,) and means (m, *event), at least one, got {weights.shape} and {means.shape}"
             )
-        if not (weights > 0).all():
+        if not np.isfinite(means).all():
+            raise ValueRangeError(
+                f"means: expected finite numbers, got {means.tolist()}; centre each component somewhere"
+            )
+        if not ((weights > 0) & np.isfinite(weights)).all():
             raise ValueRangeError(
                 f"weights: expected positive numbers, got {weights.tolist()}; leave empty components out"
             )
@@ -87,15 +91,16 @@ class GaussianMixture:
 
     def sample(self, seed: int, n: int) -> np.ndarray:
         """Draw n events, NumPy float64 (n, *event), event i from (seed, i) alone."""
-        d = math.prod(self.shape)
-        noise = draw_latents(seed, range(n), (d + 1,), np.float64)
-        uniform = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in noise[:, -1]])
-        which = np.minimum(np.searchsorted(np.cumsum(self.weights), uniform), len(self.weights) - 1)
-        roots = np.linalg.cholesky(self.covariances)
-        return self.means[which] + np.einsum("nij,nj->ni", roots[which], noise[:, :d]).reshape(n, *self.shape)
+        events, roots = np.empty((n, *self.shape)), np.linalg.cholesky(self.covariances)
+        for i in range(n):
+            rng = generator(seed, i, stream=1)  # not the latents of the same seed: data and noise are independent
+            j = rng.choice(len(self.weights), p=self.weights)
+            events[i] = self.means[j] + (roots[j] @ rng.standard_normal(len(roots[j]))).reshape(self.shape)
+        return events
 
     def log_density(self, x: A) -> A:
         """Return log p(x) in nats. Shapes: (batch, *event) -> (batch,)"""
+        check_event(x, self.shape, "x")
         xp = namespace(x)
         d = math.prod(self.shape)
         centred = xp.reshape(x, (-1, 1, d)) - constant(self.means.reshape(-1, d), like=x)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,10 @@ class Partition:
 
     def __hash__(self) -> int:
         return hash(self._key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the labels alone: arrays come back writable, these must not."""
+        return Partition, (self.labels,)
 
     def __repr__(self) -> str:
         return f"Partition(k={self.k}, shape={self.shape}, sizes={_shorten(self.sizes)})"
@@ -199,11 +204,15 @@ class Partition:
         shape = _shape(shape)
         if rank is None:
             rank = frequency.over_event(frequency.isotropic(frequency.spatial(shape)), shape)
+        if rank.shape != shape:
+            raise PartitionError(
+                f"rank: expected one per coordinate, {shape}, got {rank.shape}; take it from a basis of this shape"
+            )
         bounds = np.asarray(edges)
         count = int(rank.max()) + 1
-        if bounds.ndim != 1 or not np.issubdtype(bounds.dtype, np.integer) or (np.diff([0, *edges, count]) <= 0).any():
+        if bounds.ndim != 1 or not np.issubdtype(bounds.dtype, np.integer) or (np.diff([0, *bounds, count]) <= 0).any():
             raise PartitionError(
-                f"edges: expected integers rising within 1 to {count - 1}, got {tuple(edges)}; [a, b) is a band"
+                f"edges: expected integers rising within 1 to {count - 1}, got {edges}; [a, b) is a band"
             )
         return cls(np.searchsorted(bounds, rank, side="right").reshape(shape))
 
@@ -246,7 +255,8 @@ def _resolve(order: Order, seed: int | None, grid: tuple[int, ...]) -> np.ndarra
     if name == "reverse":
         return np.arange(k)[::-1]
     if name == "snake":  # as raster, every second line backwards
-        flipped = np.where(cells[:-1].sum(0) % 2 == 0, cells[-1], grid[-1] - 1 - cells[-1])
+        line = np.arange(k) // grid[-1]
+        flipped = np.where(line % 2 == 0, cells[-1], grid[-1] - 1 - cells[-1])
         return np.lexsort((flipped, *cells[:-1][::-1]))
     if name == "spiral":  # rings around the centre, each walked by its angle
         away = cells - (np.array(grid)[:, None] - 1) / 2
@@ -255,6 +265,8 @@ def _resolve(order: Order, seed: int | None, grid: tuple[int, ...]) -> np.ndarra
     if name == "random":
         if seed is None:
             raise PartitionError("order: 'random' needs a seed; pass seed=0, say")
+        if not 0 <= seed < 2**128:
+            raise PartitionError(f"seed: expected a whole number from 0 to 2^128 - 1, got {seed}")
         return np.random.Generator(np.random.Philox(key=seed)).permutation(k)
     known = ("raster", "reverse", "snake", "spiral", "random")
     raise PartitionError(f"order: expected a permutation or one of {known}, got {name!r}{nearest(name, known)}")

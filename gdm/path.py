@@ -36,8 +36,43 @@ class Path:
     noise_of: Curve
 
 
+# Functions with names, not lambdas: a schedule that holds them can be pickled.
+
+
+def _one_less(value: A) -> A:
+    return 1 - value
+
+
+def _itself(value: A) -> A:
+    return value
+
+
+def _falling(tau: A) -> A:
+    return 0 * tau - 1
+
+
+def _rising(tau: A) -> A:
+    return 0 * tau + 1
+
+
+def _ratio_to_line(r: A) -> tuple[A, A]:
+    return r, 1 - r
+
+
 def _sin(tau: A) -> A:
     return namespace(tau).sin(tau * (math.pi / 2))
+
+
+def _cos(tau: A) -> A:
+    return _sin(1 - tau)  # exact where it is 0
+
+
+def _minus_sin_rate(tau: A) -> A:
+    return (-math.pi / 2) * _sin(tau)
+
+
+def _cos_rate(tau: A) -> A:
+    return (math.pi / 2) * _cos(tau)
 
 
 def _ratio_to_angle(r: A) -> tuple[A, A]:
@@ -45,24 +80,28 @@ def _ratio_to_angle(r: A) -> tuple[A, A]:
     return r / norm, (1 - r) / norm
 
 
+def _sine_of_cosine(alpha: A) -> A:
+    return namespace(alpha).sqrt((1 - alpha) * (1 + alpha))
+
+
 LINEAR = Path(
     name="linear",
-    alpha=lambda tau: 1 - tau,  # Eq. (2), (10)
-    sigma=lambda tau: tau,
-    alpha_rate=lambda tau: 0 * tau - 1,
-    sigma_rate=lambda tau: 0 * tau + 1,
-    from_ratio=lambda r: (r, 1 - r),
-    noise_of=lambda alpha: 1 - alpha,
+    alpha=_one_less,  # Eq. (2), (10)
+    sigma=_itself,
+    alpha_rate=_falling,
+    sigma_rate=_rising,
+    from_ratio=_ratio_to_line,
+    noise_of=_one_less,
 )
 
 TRIGONOMETRIC = Path(
     name="trigonometric",
-    alpha=lambda tau: _sin(1 - tau),  # Eq. (1): alpha^2 + sigma^2 = 1; sin, not cos, is exact where alpha is 0
-    sigma=lambda tau: _sin(tau),
-    alpha_rate=lambda tau: (-math.pi / 2) * _sin(tau),
-    sigma_rate=lambda tau: (math.pi / 2) * _sin(1 - tau),
+    alpha=_cos,  # Eq. (1): alpha^2 + sigma^2 = 1
+    sigma=_sin,
+    alpha_rate=_minus_sin_rate,
+    sigma_rate=_cos_rate,
     from_ratio=_ratio_to_angle,
-    noise_of=lambda alpha: namespace(alpha).sqrt((1 - alpha) * (1 + alpha)),
+    noise_of=_sine_of_cosine,
 )
 
 _NAMES = {"linear": LINEAR, "trigonometric": TRIGONOMETRIC, "vp": TRIGONOMETRIC}

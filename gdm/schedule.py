@@ -15,7 +15,7 @@ import numpy as np
 from gdm import path as paths
 from gdm.arrays import A, check_event, check_time, constant, index, namespace, per_sample
 from gdm.basis import Basis
-from gdm.errors import IntervalError, PartitionError, ShapeError
+from gdm.errors import IntervalError, PartitionError, ShapeError, ValueRangeError
 from gdm.families import Families, Intervals
 from gdm.partition import Partition
 from gdm.path import Path
@@ -141,6 +141,8 @@ class Schedule(Families):
 
     def active(self, t: A, side: Side = "left", orders: A | None = None) -> A:
         """Return 1 for the groups that are being diffused at t and 0 for the others, in t's dtype, (batch, k)."""
+        if side not in ("left", "right"):
+            raise ValueRangeError(f"side: expected 'left' or 'right', got {side!r}")
         xp = namespace(t)
         check_time(t)
         start, end = (constant(self.intervals[:, c], like=t) for c in (0, 1))
@@ -184,7 +186,7 @@ class Schedule(Families):
 
     def _local_time(self, t: A, orders: A | None = None) -> A:
         """Return the local time tau of each group, (batch, k)."""
-        return self._by_sample(_within(*self.intervals.T, t), t, orders)
+        return self._by_sample(_within(self.intervals[:, 0], self.intervals[:, 1], t), t, orders)
 
     def _rate(self, t: A, side: Side, orders: A | None, curve: paths.Curve) -> A:
         check_time(t)
@@ -208,6 +210,10 @@ class Schedule(Families):
 
     def __hash__(self) -> int:
         return hash(self._key())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the parts, so that what is read back is checked and frozen as well."""
+        return Schedule, (self.partition, self.intervals, self.basis, self.path, self.overlap)
 
     def __repr__(self) -> str:
         intervals = ", ".join(f"({start:.3g}, {end:.3g})" for start, end in self.intervals[:4])

@@ -92,6 +92,8 @@ def plan(schedule: Schedule, steps: Steps, known: Collection[int] = ()) -> tuple
         active[list(known)] = False
         if active.any():
             segments.append((start, end, tuple(active.tolist())))
+    if not segments:
+        return ()
     segments.reverse()
     shares = _share(steps, [end - start for start, end, _ in segments])
     return tuple(Segment(*segment, n) for segment, n in zip(segments, shares, strict=True))
@@ -110,10 +112,11 @@ def _share(steps: Steps, lengths: Sequence[float]) -> list[int]:
             counts[np.argmax(np.where(counts > 1, counts - quota, -math.inf))] -= 1
         return counts.tolist()
     try:
-        shares = [int(n) for n in steps if int(n) == n]  # type: ignore[union-attr]
-    except TypeError:
-        shares = []
-    if len(shares) != m or min(shares, default=1) < 1:
+        shares = [int(n) for n in steps]  # type: ignore[union-attr]
+        fit = len(shares) == m and all(share == n >= 1 for share, n in zip(shares, steps, strict=True))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):  # no sequence, or not of finite numbers
+        fit = False
+    if not fit:
         raise BudgetError(
             f"steps: expected a whole number, or {m} of them, each at least 1, in order of generation; got {steps!r}"
         )
@@ -134,6 +137,11 @@ class Tables(NamedTuple):
     back: tuple[Any, ...] | None
 
 
+Prepare = Callable[[Tables], Tables]
+
+AHEAD_LIMIT = 1 << 20  # numbers spread ahead of the loop; more would fill the memory, and XLA's time to compile
+
+
 def tabulate(
     schedule: Schedule,
     segments: Sequence[Segment],
@@ -143,15 +151,20 @@ def tabulate(
     reverse: bool = False,
     known: Collection[int] = (),
     orders: Any = None,
-    spread: Sequence[bool] = (True,),
-) -> Tables:
+    events: Sequence[bool] = (True,),
+) -> tuple[Tables, Prepare]:
     """Tabulate all steps on the host, in float64, and move the tables beside the state `like`, (batch, *event).
 
-    reverse: from data to noise. spread: for each component of the state, whether it is an event, to whose
-    coordinates its moves are spread, or one number per group.
+    reverse: from data to noise. events: which components of the state are events, to whose coordinates their
+    moves are spread; the others have one number per group.
+
+    Returns the tables and what to do to a row before its step: nothing where they could be spread ahead, in
+    one go; else spreading it, which takes a few microseconds a step and no memory.
     """
     alpha, begun, scale, move, back = _host_tables(schedule, segments, solver, reverse, known)
-    xp = namespace(like)
+    xp = namespace(like) if orders is None else namespace(like, orders)
+    rows = move.shape[0] * (1 if orders is None else like.shape[0])
+    ahead = rows * schedule.partition.compact.size <= AHEAD_LIMIT
 
     def place(table: np.ndarray) -> Any:
         """Host (steps, k) -> (steps, 1, k), or (steps, batch, k) in each sample's own order."""
@@ -162,24 +175,26 @@ def tabulate(
         picked = xp.take(constant(table, like), xp.reshape(rank, (-1,)), axis=1)
         return xp.reshape(picked, (table.shape[0], *rank.shape))
 
-    def per_component(table: np.ndarray) -> tuple[Any, ...]:
-        placed = place(table)
-        return tuple(_spread(schedule, placed) if event else placed for event in spread)
+    def spread(table: Any) -> Any:
+        """Repeat (..., b, k) over the coordinates of the groups, (..., b, *compact)."""
+        flat = schedule.spread(xp.reshape(table, (-1, schedule.k)))
+        return xp.reshape(flat, (*table.shape[:-1], *flat.shape[1:]))
+
+    def spread_events(tables: Tables) -> Tables:
+        def each(parts: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+            return parts and tuple(spread(part) if event else part for part, event in zip(parts, events, strict=True))
+
+        scale = tables.scale and tuple(map(spread, tables.scale))
+        return Tables(tables.alpha, scale, each(tables.move) or (), each(tables.back))
 
     shown = (show(place(a), place(b)) for a, b in zip(alpha, begun, strict=True))
-    return Tables(
+    tables = Tables(
         alpha=tuple(xp.broadcast_to(a, (a.shape[0], like.shape[0], schedule.k)) for a in shown),
-        scale=None if schedule.path.name == "linear" else tuple(_spread(schedule, place(c)) for c in scale),
-        move=per_component(move),
-        back=per_component(back) if solver.remembers else None,
+        scale=None if schedule.path.name == "linear" else tuple(map(place, scale)),
+        move=tuple(place(move) for _ in events),
+        back=tuple(place(back) for _ in events) if solver.remembers else None,
     )
-
-
-def _spread(schedule: Schedule, table: Any) -> Any:
-    """Spread (steps, b, k) to the coordinates of the groups, (steps, b, *compact)."""
-    xp = namespace(table)
-    flat = schedule.spread(xp.reshape(table, (-1, schedule.k)))
-    return xp.reshape(flat, (*table.shape[:2], *flat.shape[1:]))
+    return (spread_events(tables), lambda row: row) if ahead else (tables, spread_events)
 
 
 def _host_tables(

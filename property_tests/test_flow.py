@@ -11,6 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 import gdm
+from gdm import solver
 from gdm.arrays import constant, namespace
 from gdm.errors import BackendError, BudgetError, DTypeError, ShapeError, ValueRangeError
 from gdm.objective import autoregressive_loss
@@ -358,3 +359,20 @@ def test_arrays_of_two_libraries_are_refused(lib: Library) -> None:
         gdm.complete(negative, lib.array(z), [0], z, ROWS)
     with refused(BackendError, lib.name, "numpy", "backend.asarray"):
         gdm.generate(lambda x_t, alpha: np.zeros((2, 4, 4)), lib.array(z), ROWS)
+
+
+@pytest.mark.parametrize("lib", LIBRARIES, ids=repr)
+@pytest.mark.parametrize("path", ["linear", "trigonometric"])
+def test_spreading_ahead_or_step_by_step_is_the_same(lib: Library, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables too large to be spread before the loop are spread in it, to the same result."""
+    chosen = gdm.Schedule.blockwise((2, 4, 4), (2, 2), path=path)
+    z = lib.array(gdm.draw_latents(0, range(3), chosen.shape, np.float64))
+    orders = lib.array(np.array([[0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]]))
+    results = []
+    for limit in (solver.AHEAD_LIMIT, 0):
+        monkeypatch.setattr(solver, "AHEAD_LIMIT", limit)
+        results.append(
+            [gdm.generate(lambda x, a: -x, z, chosen, steps=9, solver="ab2", orders=which) for which in (None, orders)]
+        )
+    for ahead, late in zip(*results, strict=True):
+        agree(late, ahead, 1e-14)

@@ -243,7 +243,7 @@ def test_a_solver_step_compiles_without_a_graph_break(path: str, basis: str, nam
         return (chosen.basis.analyze(network(x_t, alpha)),)
 
     y = chosen.basis.analyze(z)
-    tables = tabulate(chosen, plan(chosen, (2, 2)), solver, y)
+    tables, _ = tabulate(chosen, plan(chosen, (2, 2)), solver, y)
     step = compiled(lambda state, row, memory: advance(slope, state, row, solver, memory))
     state, memory = (y,), (torch.zeros_like(y),) if solver.remembers else None
     for row in rows(tables):

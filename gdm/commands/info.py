@@ -73,7 +73,7 @@ def _plan(spec: config.Config, schedule: Schedule, parameters: str = "") -> Mapp
         "images": " x ".join(map(str, schedule.shape)) + " (channels, height, width)",
         "schedule": f"{spec.schedule.kind}, {schedule.path.name} path",
         "groups": f"{schedule.k} of {where}, in order of generation with {listed} elements",
-        "network": f"{network.kind}, {levels} channels, {network.blocks} blocks{parameters}",
+        "network": f"{network.kind}, {levels} channels, blocks per level: {network.blocks}{parameters}",
     }
 
 
