@@ -75,12 +75,14 @@ def new_figure(width: float, height: float, columns: Sequence[float] = (1,)) -> 
     return figure, axes
 
 
-def show_sheet(axes: Any, sheet: Sheet, **colours: Any) -> Any:
-    """Show a sheet without frame or ticks: bytes as they are, numbers in colours."""
+def show_sheet(
+    axes: Any, sheet: Sheet, *, cmap: Any = None, vmin: float | None = None, vmax: float | None = None
+) -> Any:
+    """Show a sheet without frame or ticks: bytes as they are, numbers in colours (Matplotlib's arguments)."""
     pixels = coloured(sheet.pixels) if sheet.pixels.dtype == np.uint8 else sheet.pixels
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    return axes.imshow(pixels, interpolation="nearest", **colours)
+    return axes.imshow(pixels, interpolation="nearest", cmap=cmap, vmin=vmin, vmax=vmax)
 
 
 def name_columns(axes: Any, sheet: Sheet, names: Sequence[str]) -> None:

@@ -1,7 +1,9 @@
 """Say what a run is, how far it is and how to sample it; or what a config would train.
 
-gdm info runs/digits
-gdm info examples/configs/digits.toml
+Examples:
+
+  gdm info runs/digits
+  gdm info examples/configs/digits.toml
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """Draw a schedule, a basis, a run's loss, or what a trained model does.
 
-gdm plot schedule examples/configs/digits.toml     groups and their data weights alpha_j(t)
-gdm plot schedule CONFIG.toml schedule.kind=rows   the same for other settings
-gdm plot basis runs/faces -o basis.pdf             the smoothest vectors of the basis
-gdm plot process runs/digits -n 8                  images coming into being, group after group
-gdm plot groups runs/digits                        one latent group varied at a time
-gdm plot run runs/digits                           the loss
+Examples:
+
+  gdm plot schedule examples/configs/digits.toml     groups and their data weights alpha_j(t)
+  gdm plot schedule CONFIG.toml schedule.kind=rows   the same for other settings
+  gdm plot basis runs/faces -o basis.pdf             the smoothest vectors of the basis
+  gdm plot process runs/digits -n 8                  images coming into being, group after group
+  gdm plot groups runs/digits                        one latent group varied at a time
+  gdm plot run runs/digits                           the loss
 """
 
 from __future__ import annotations
