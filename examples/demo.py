@@ -6,32 +6,40 @@ when the noise of one block is drawn anew.
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
 from pathlib import Path
 
-from gdm import config, model, plots, training
+# Before any framework loads. So small a network gains little from more threads, and on a machine that does other
+# things too, threads that wait for one another cost it a lot.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from gdm import GDMError, config, model, plots, training
 
 CONFIG = Path("examples/configs/digits.toml")
 RUN = Path("runs/demo")
+say = functools.partial(print, flush=True)  # in step with the progress bars, in a log file too
 
 
 def main() -> None:
-    print(f"1. training {CONFIG.name} in {RUN} (Ctrl-C saves and stops; the same command goes on)")
+    say(f"1. training {CONFIG.name} in {RUN} (Ctrl-C saves and stops; the same command goes on)")
     summary = training.train(config.load(CONFIG), RUN)
     if summary.reason == "signal":
         return
-    print(f"   {summary.step} steps in {summary.seconds:.0f} s, loss {summary.loss:.3f}")
+    say(f"   {summary.step} steps in {summary.seconds:.0f} s, loss {summary.loss:.3f}")
 
-    print("2. generating 64 digits, 2 x 2 blocks one after another")
+    say("2. generating 64 digits, 2 x 2 blocks one after another")
     trained = model.load(RUN)
     digits = trained.generate(64, seed=0, steps=64, solver="ab2", progress=True)
     plots.image_grid(trained.backend.to_numpy(digits), RUN / "samples.png")
 
-    print("3. drawing how they come into being, and what each block's noise controls")
+    say("3. drawing how they come into being, and what each block's noise controls")
     plots.process(trained, RUN / "process.png")
     plots.group_variation(trained, RUN / "groups.png")
     plots.loss_curve(RUN, RUN / "loss.png")
 
-    print(f"""
+    say(f"""
 Look at
   {RUN}/samples.png   64 digits, generated block by block
   {RUN}/process.png   six of them, from noise on the left to data on the right
@@ -46,4 +54,7 @@ Then try (after `. .venv/bin/activate`)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GDMError as error:
+        sys.exit(f"demo: {error}")
