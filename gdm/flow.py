@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gdm import backends
-from gdm.arrays import A, check_event, check_finite, namespace
+from gdm.arrays import A, check_event, check_finite, constant, namespace
 from gdm.errors import ShapeError, ValueRangeError
 from gdm.objective import Network, hide_pending
 from gdm.schedule import Schedule
@@ -60,10 +60,7 @@ def generate(
     >>> generate(lambda x, alpha: -x, np.ones((1, 4, 4)), schedule, steps=2).ravel()[:2]
     array([0., 0.])
     """
-    chosen, segments = get(solver), plan(schedule, steps)
-    y = start(z, "z", schedule)
-    tables, prepare = tabulate(schedule, segments, chosen, y, orders=orders)
-    return _solve(_slope(network, schedule, mask_pending), y, schedule, segments, chosen, tables, prepare, trajectory)
+    return _flow(network, z, "z", schedule, steps, solver, trajectory, mask_pending, orders, reverse=False)
 
 
 def encode(
@@ -81,10 +78,7 @@ def encode(
 
     Arguments, shapes and errors as `generate`; a trajectory runs from the data to the latents.
     """
-    chosen, segments = get(solver), plan(schedule, steps)[::-1]
-    y = start(x, "x", schedule)
-    tables, prepare = tabulate(schedule, segments, chosen, y, orders=orders, reverse=True)
-    return _solve(_slope(network, schedule, mask_pending), y, schedule, segments, chosen, tables, prepare, trajectory)
+    return _flow(network, x, "x", schedule, steps, solver, trajectory, mask_pending, orders, reverse=True)
 
 
 def complete(
@@ -158,22 +152,38 @@ def direction_of(network: Network, schedule: Schedule, mask_pending: bool) -> Ca
     return direction
 
 
-def _solve(
-    slope: Slope,
-    y: Any,
+def _flow(
+    network: Network,
+    x: Any,
+    name: str,
     schedule: Schedule,
-    segments: Sequence[Segment],
-    solver: Solver,
-    tables: Tables,
-    prepare: Prepare,
+    steps: Steps,
+    solver: str | Solver,
     trajectory: bool,
+    mask_pending: bool,
+    orders: Any,
+    reverse: bool,
 ) -> Any:
+    """Solve from one end to the other: `generate` and, in reverse, `encode`."""
+    chosen, segments = get(solver), plan(schedule, steps)[:: -1 if reverse else 1]
+    y = start(x, name, schedule)
+    tables, prepare = tabulate(schedule, segments, chosen, y, orders=orders, reverse=reverse)
+    slope = _slope(network, schedule, mask_pending)
     if not trajectory:
-        return schedule.basis.synthesize(run(slope, (y,), solver, tables, prepare)[0])
-    states = [y]
-    for part in by_segment(tables, segments):
-        states.append(run(slope, (states[-1],), solver, part, prepare)[0])
-    return namespace(y).stack([schedule.basis.synthesize(state) for state in states])
+        return schedule.basis.synthesize(run(slope, (y,), chosen, tables, prepare)[0])
+    states = [schedule.basis.synthesize(y)]
+    for segment, part in zip(segments, by_segment(tables, segments), strict=True):
+        (y,) = run(slope, (y,), chosen, part, prepare)
+        states.append(_noised(schedule, y, segment.end if reverse else segment.start, orders))
+    return namespace(y).stack(states)
+
+
+def _noised(schedule: Schedule, y: Any, time: float, orders: Any) -> Any:
+    """Return x_t = U (A + S) y; A + S is 1 on the linear path, and where no group is half-way."""
+    if schedule.path.name != "linear":
+        a, s = schedule.weights(constant(np.full(y.shape[0], time), like=y), orders)
+        y = (a + s) * y
+    return schedule.basis.synthesize(y)
 
 
 def run(slope: Slope, state: tuple[Any, ...], solver: Solver, tables: Tables, prepare: Prepare) -> tuple[Any, ...]:

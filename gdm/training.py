@@ -239,4 +239,6 @@ def _bar(done: int, total: int, progress: bool) -> Any:
     """Return a progress bar that shows loss, images/s and the time left."""
     from tqdm import tqdm
 
-    return tqdm(initial=done, total=total, unit="step", disable=not progress, dynamic_ncols=True, desc="train")
+    return tqdm(
+        initial=done, total=total, unit="step", disable=not progress, dynamic_ncols=True, desc="train", mininterval=0.5
+    )

@@ -376,3 +376,21 @@ def test_spreading_ahead_or_step_by_step_is_the_same(lib: Library, path: str, mo
         )
     for ahead, late in zip(*results, strict=True):
         agree(late, ahead, 1e-14)
+
+
+@pytest.mark.parametrize("lib", LIBRARIES, ids=repr)
+@pytest.mark.parametrize("path", ["linear", "trigonometric"])
+@pytest.mark.parametrize("basis", ["pixel", "cosine"])
+def test_a_trajectory_passes_through_noised_data(lib: Library, path: str, basis: str) -> None:
+    """With the direction of one known pair, the states between groups are Eq. 6's x_t, also where intervals overlap."""
+    labels = np.arange(8).reshape(1, 2, 4) % 3
+    spans = [(0.4, 1.0), (0.2, 0.7), (0.0, 0.5)]
+    chosen = gdm.Schedule.from_labels(labels, intervals=spans, basis=basis, path=path, overlap=True)
+    x, z = lib.array(arrays(1, 2, 1, 2, 4)), lib.array(arrays(2, 2, 1, 2, 4))
+    times = [1.0, 0.7, 0.5, 0.4, 0.2, 0.0]
+    orders = lib.array(np.array([[0, 1, 2], [2, 0, 1]]))
+    for which in (None, orders):
+        expected = [lib.host(gdm.interpolate(chosen, x, z, lib.array(np.full(2, t)), orders=which)) for t in times]
+        settings: Any = {"steps": 7, "solver": "heun", "trajectory": True, "orders": which}
+        agree(gdm.generate(lambda *_: x - z, z, chosen, **settings), np.stack(expected), 1e-12)
+        agree(gdm.encode(lambda *_: x - z, x, chosen, **settings), np.stack(expected[::-1]), 1e-12)
