@@ -130,6 +130,9 @@ def _coordinates(schedule: Schedule, x: A, z: A, t: A, orders: A | None) -> A:
     if x.shape[0] != z.shape[0]:
         raise ShapeError(f"z: expected one noise per sample, {tuple(x.shape)}, got {tuple(z.shape)}")
     check_time(t, x.shape[0])
+    if not x.dtype == z.dtype == t.dtype:
+        remedy = "convert them: a network would meet a mixture of both"
+        raise DTypeError(f"z and t: expected x's {x.dtype}, got {z.dtype} and {t.dtype}; {remedy}")
     a, s = schedule.weights(t, orders)
     return a * schedule.basis.analyze(x) + s * schedule.basis.analyze(z)
 

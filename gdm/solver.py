@@ -96,7 +96,7 @@ def plan(schedule: Schedule, steps: Steps, known: Collection[int] = ()) -> tuple
         return ()
     segments.reverse()
     shares = _share(steps, [end - start for start, end, _ in segments])
-    return tuple(Segment(*segment, n) for segment, n in zip(segments, shares, strict=True))
+    return tuple(Segment(start, end, active, n) for (start, end, active), n in zip(segments, shares, strict=True))
 
 
 def _share(steps: Steps, lengths: Sequence[float]) -> list[int]:
@@ -111,6 +111,7 @@ def _share(steps: Steps, lengths: Sequence[float]) -> list[int]:
         while counts.sum() > steps:
             counts[np.argmax(np.where(counts > 1, counts - quota, -math.inf))] -= 1
         return counts.tolist()
+    shares: list[int] = []
     try:
         shares = [int(n) for n in steps]  # type: ignore[union-attr]
         fit = len(shares) == m and all(share == n >= 1 for share, n in zip(shares, steps, strict=True))  # type: ignore[arg-type]

@@ -411,9 +411,7 @@ def test_npz_never_runs_code_and_damage_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("module", "package"), [("PIL", "Pillow"), ("sklearn.datasets", "scikit-learn")])
-def test_a_missing_package_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, package: str
-) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, package: str) -> None:
     write(tmp_path, "a.png", GREY)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DataError, match=rf'{package}; install it with: pip install "gdm\[train\]"'):

@@ -587,3 +587,13 @@ def test_the_loss_of_a_constant_by_hand() -> None:
     same_bits(data_loss(zero, ones, -ones, t, SMALL), 1.0)
     assert math.isclose(autoregressive_loss(zero, ones, -ones, np.array([0]), SMALL), 4 * 4 * 2)
     assert SMALL.partition == Partition.rows((1, 2, 2))
+
+
+@pytest.mark.parametrize("lib", LIBRARIES, ids=repr)
+def test_mixed_precision_is_refused(lib: Library) -> None:
+    chosen = Schedule.rows((1, 2, 2), 2)
+    single = lib.array(np.zeros((3, 1, 2, 2), np.float32))
+    double, t = lib.array(np.zeros((3, 1, 2, 2))), lib.array(np.full(3, 0.5))
+    for x, z in ((single, single), (single, double), (double, single)):
+        with refused(DTypeError, "z and t: expected x's", "float32", "float64", "convert"):
+            interpolate(chosen, x, z, t)

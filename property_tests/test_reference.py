@@ -55,9 +55,7 @@ def test_groups_equal_slices() -> None:
     agree(groups.row_labels(shape, 2)[1, :, 0], np.array([0, 0, 0, 1, 1]))
     agree(groups.column_labels(shape, 4)[1, 0], np.array([0, 0, 1, 1, 2, 3]))
     blocks = groups.block_labels(shape, (2, 2), order=(3, 0, 1, 2))
-    assert (
-        (blocks[:, 3:, 3:] == 0).all() and (blocks[:, :3, :3] == 1).all() and (blocks[:, 3:, :3] == 3).all()
-    )
+    assert (blocks[:, 3:, 3:] == 0).all() and (blocks[:, :3, :3] == 1).all() and (blocks[:, 3:, :3] == 3).all()
     expected = np.full(shape, 2)
     expected[..., 0::2, 0::2] = 1
     expected[..., 0::4, 0::4] = 0
@@ -112,9 +110,7 @@ def test_autoregressive_schedule_is_equations_20_and_21() -> None:
     labels, intervals = groups.element_labels((d,)), schedule.paper_intervals(d)
     for ell in range(1, d + 1):
         agree(schedule.data_weights(ell / d, labels, intervals), (np.arange(1, d + 1) > ell).astype(float))
-        agree(
-            schedule.data_rates(ell / d, labels, intervals), np.where(np.arange(1, d + 1) == ell, -1.0 * d, 0)
-        )
+        agree(schedule.data_rates(ell / d, labels, intervals), np.where(np.arange(1, d + 1) == ell, -1.0 * d, 0))
 
 
 # Bases
@@ -258,10 +254,7 @@ def test_autoregressive_losses_form_the_chain_of_appendix_c1() -> None:
 def test_densities_equal_scipy() -> None:
     """log p(x) is SciPy's; it is the sum over groups, in any basis."""
     model, x = random_mixture(4, 3, seed=5), RNG(5).normal(size=4)
-    parts = [
-        scipy.stats.multivariate_normal(m, C).pdf(x)
-        for m, C in zip(model.means, model.covariances, strict=True)
-    ]
+    parts = [scipy.stats.multivariate_normal(m, C).pdf(x) for m, C in zip(model.means, model.covariances, strict=True)]
     agree(mixture.log_density(x, model), math.log(np.dot(model.weights, parts)))
     for U in (None, bases.dct_matrix(4)):
         conditionals = mixture.group_log_densities(x, model, np.array([1, 0, 2, 1]), U)
@@ -328,16 +321,12 @@ def test_pending_elements_carry_no_information() -> None:
 # The generative ODE
 
 
-def flow_by_integration(
-    z: np.ndarray, model: mixture.Mixture, labels: np.ndarray, U: np.ndarray
-) -> np.ndarray:
+def flow_by_integration(z: np.ndarray, model: mixture.Mixture, labels: np.ndarray, U: np.ndarray) -> np.ndarray:
     """Eq. (17) by SciPy, group by group; within a group the ODE is written in alpha_j, from 0 to 1."""
     for j in range(labels.max() + 1):
         active, done = (labels == j).astype(float), (labels < j).astype(float)
 
-        def slope(
-            alpha: float, y: np.ndarray, active: np.ndarray = active, done: np.ndarray = done
-        ) -> np.ndarray:
+        def slope(alpha: float, y: np.ndarray, active: np.ndarray = active, done: np.ndarray = done) -> np.ndarray:
             a = done + alpha * active
             return U @ (active * (U.T @ mixture.optimal_direction(y, model, a, 1 - a, U)))
 

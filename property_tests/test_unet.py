@@ -148,9 +148,7 @@ def test_any_side_will_do(height: int, width: int) -> None:
     ("resolution", "attention", "levels"),
     [(8, (4,), {1}), (28, (28, 7), {0, 2}), (7, (3,), {1}), (9, (16,), set()), (33, (33, 16, 8), {0, 1, 2})],
 )
-def test_attention_is_at_the_named_resolutions(
-    resolution: int, attention: tuple[int, ...], levels: set[int]
-) -> None:
+def test_attention_is_at_the_named_resolutions(resolution: int, attention: tuple[int, ...], levels: set[int]) -> None:
     network = UNet(1, 1, resolution, channels=4, multipliers=(1, 1, 1), blocks=1, attention=attention)
     down = [block.attention is not None for block in network.encoder]  # block, down, block, down, block
     up = [block.attention is not None for block in network.decoder]  # block, block, up, block, block, ...
@@ -248,9 +246,7 @@ def test_labels_change_the_output_and_equal_their_one_hot_rows() -> None:
         (torch.tensor([-1, 2]), ValueRangeError, "need 0 to 2, got -1 to 2"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(
-    labels: Tensor | None, error: type[Exception], words: str
-) -> None:
+def test_labels_that_do_not_fit_are_refused(labels: Tensor | None, error: type[Exception], words: str) -> None:
     network = small(classes=3)
     with pytest.raises(error, match=words):
         network(torch.zeros(2, 1, 8, 8), torch.zeros(2), labels)
@@ -314,9 +310,7 @@ def groupwise(schedule: Schedule, conditioning: Literal["map", "film"], classes:
 
 @pytest.mark.parametrize("conditioning", ["map", "film"])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_the_network_sees_alpha_and_not_its_mean_alone(
-    name: str, conditioning: Literal["map", "film"]
-) -> None:
+def test_the_network_sees_alpha_and_not_its_mean_alone(name: str, conditioning: Literal["map", "film"]) -> None:
     schedule = SCHEDULES[name]
     network = awake(groupwise(schedule, conditioning, classes=4))
     x, _ = inputs(2, *schedule.shape)

@@ -64,7 +64,7 @@ class Jax:
         raise _no_networks()
 
 
-def _find(device: str | None) -> jax.Device:
+def _find(device: str | None) -> Any:
     """Return the device called "cpu", "gpu", "gpu:1", ...; the default one for None and "auto"."""
     if device in (None, "auto"):
         return jax.devices()[0]

@@ -43,7 +43,7 @@ class Torch:
 
     @staticmethod
     def vjp(function: Callable[[Any], Any], x: Any) -> tuple[Any, Callable[[Any], Any]]:
-        value, pull = torch.func.vjp(function, x)
+        value, pull = torch.func.vjp(function, x)[:2]
         return value, lambda v: pull(v)[0]
 
     def build(self, spec: Any, schedule: Any, *, classes: int = 0, seed: int = 0) -> torch.nn.Module:

@@ -53,7 +53,9 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.parameters.values(), self.training.clip)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
-        torch._foreach_lerp_(list(self.averages.values()), list(self.parameters.values()), 1 - decay)
+        averages: list[Tensor] = [*self.averages.values()]
+        weights: list[Tensor] = [*self.parameters.values()]
+        torch._foreach_lerp_(averages, weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]  # one kernel
         return loss.detach()
 
     def _loss(self, x: Tensor, labels: Tensor | None) -> Tensor:
