@@ -13,6 +13,7 @@ import pytest
 from hypothesis import strategies as st
 
 import gdm
+from gdm.arrays import namespace
 from gdm.errors import BackendError, BudgetError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from gdm.likelihood import group_sums
 from property_tests.problems import TINY, law, matrix, random_mixture, random_network, seeds, whole
@@ -118,6 +119,18 @@ def test_a_few_probes_estimate(lib: Library) -> None:
     estimate = likelihood(lib, network, x, chosen, np.sign(arrays(3, 2, *chosen.shape)), **settings)
     exact = likelihood(lib, network, x[::-1], chosen, **settings)[::-1]
     assert (1e-3 < np.abs(estimate - exact).max(1)).all() and np.abs(estimate - exact).max() < 2
+
+
+@pytest.mark.parametrize("lib", DIFFERENTIABLE, ids=repr)
+def test_what_stands_still_adds_no_noise(lib: Library) -> None:
+    """Probes look at the moving coordinates alone: where u of a group does not depend on it, any probe is exact."""
+    chosen, probes = gdm.Schedule.rows((2, 3), 2), arrays(0, 1, 2, 3)
+    x, settings = arrays(1, 2, 2, 3), {"steps": 4, "solver": "euler"}
+
+    def crossed(x_t: Any, alpha: Any) -> Any:
+        return namespace(x_t).flip(x_t, axis=1)  # each row's direction is the other row
+
+    agree(likelihood(lib, crossed, x, chosen, probes, **settings), likelihood(lib, crossed, x, chosen, **settings))
 
 
 @pytest.mark.parametrize("lib", DIFFERENTIABLE, ids=repr)
