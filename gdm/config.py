@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from gdm import presets
 from gdm.errors import ConfigError
 from gdm.strict import Limit, Section, convert, plain
 
 if TYPE_CHECKING:
+    from gdm.groupings import Groupings
     from gdm.schedule import Schedule
 
 
@@ -20,8 +22,13 @@ Count = Annotated[int, Limit(lambda value: value >= 1, "at least 1")]
 Seed = Annotated[int, Limit(lambda value: 0 <= value < 2**63, "from 0 to 2^63 - 1")]
 NotNegative = Annotated[float, Limit(lambda value: value >= 0, "at least 0")]
 Positive = Annotated[float, Limit(lambda value: value > 0, "above 0")]
+Probability = Annotated[float, Limit(lambda value: 0 <= value <= 1, "from 0 to 1")]
 Fraction = Annotated[float, Limit(lambda value: 0 <= value < 1, "at least 0 and below 1")]
 
+NO_SEED = -1
+OrderSeed = Annotated[int, Limit(lambda value: NO_SEED <= value < 2**63, "from 0 to 2^63 - 1, or -1 for none")]
+
+Precision = Literal["float32", "tf32", "bfloat16", "float64"]
 Kind = Literal["vanilla", "blockwise", "rows", "columns", "cascade", "autoregressive", "channels", "bands"]
 
 # The options that only some kinds of schedule read. Setting one for another kind is an error, not a no-op.
@@ -65,8 +72,8 @@ class ScheduleConfig(Section):
     inverse: bool = False  # cascade: the finest stage first
     edges: tuple[Count, ...] = ()  # bands: frequency ranks where a new band begins
     basis: Literal["cosine", "blur", "haar"] = "cosine"  # bands: which frequencies
-    order: str | tuple[Natural, ...] = ""  # group numbers in order of generation, or an order's name
-    order_seed: Seed = 0  # which order, if order = "random"
+    order: str | tuple[Natural, ...] = ""  # group numbers in order of generation, or a name; "random": one per sample
+    order_seed: OrderSeed = NO_SEED  # with order = "random": one order for all samples, drawn from this seed
     intervals: tuple[tuple[float, float], ...] = ()  # (start, end) in order of generation; empty = equal
     overlap: bool = False  # intervals may overlap
     path: Literal["linear", "trigonometric"] = "linear"
@@ -74,13 +81,18 @@ class ScheduleConfig(Section):
     def __post_init__(self) -> None:
         Section.__post_init__(self)
         _reject_unused(self.kind, [f.name for f in fields(self) if getattr(self, f.name) != f.default])
-        if self.order_seed and self.order != "random":
+        if self.order_seed != NO_SEED and self.order != "random":
             remedy = 'it is for schedule.order = "random"; remove it or change the order'
             raise ConfigError(f"schedule.order_seed has no effect for {self.order!r}: {remedy}")
         if self.kind == "bands" and not self.edges:
             raise ConfigError("schedule.edges: expected frequency ranks, such as [30, 100], got ()")
-        if self.kind == "bands" and isinstance(self.order, str) and self.order:
-            raise ConfigError(f"schedule.order: expected a list for bands, like [1, 0], got {self.order!r}")
+        if self.kind == "bands" and isinstance(self.order, str) and self.order not in ("", "random"):
+            raise ConfigError(f"schedule.order: expected 'random' or a list for bands, like [1, 0], got {self.order!r}")
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether every training sample has an order of generation of its own."""
+        return self.order == "random" and self.order_seed == NO_SEED
 
     def check_given(self, keys: Collection[str]) -> None:
         """Refuse options that the kind does not use, even with their default values."""
@@ -113,12 +125,24 @@ class TrainingConfig(Section):
     warmup: Natural = 0  # steps of linear warm-up
     decay: Literal["constant", "linear"] = "constant"  # of the learning rate, after the warm-up
     ema: Fraction = 0.999  # decay per step of the averaged weights
+    ema_half_life: Natural = 0  # images after which a weight counts half in the average, instead of `ema`; 0 = off
+    ema_ramp_up: Positive = 0.05  # the half-life is at most this share of the images seen
+    augment: Probability = 0.0  # of each geometric transformation, which the network is told (Karras et al. 2022)
+    label_dropout: Fraction = 0.0  # share of samples whose class is hidden, for guidance
     weighting: Literal["uniform", "active", "rate"] = "uniform"
     mask_pending: bool = False  # hide the groups that are still noise from the network
     times: Literal["uniform", "stratified"] = "uniform"
     clip: NotNegative = 1.0  # largest gradient norm; 0 = off
+    skip_limit: Count = 100  # steps in a row, skipped for a loss or gradient that is not finite, that end the run
+    accumulate: Count = 1  # parts in which a process computes its share of a batch, to fit into memory
+    compile: Literal["auto", "on", "off"] = "auto"  # the network; "auto": on a GPU
+    shard: bool = False  # spread weights and their averages and moments over the processes (FSDP)
     save_every: Count = 1000  # steps between checkpoints
+    keep: Count = 3  # latest checkpoints that are kept
+    keep_every: Natural = 0  # steps; checkpoints at multiples of it are kept for ever; 0 = none
     log_every: Count = 50  # steps between lines of the log
+    sample_every: Natural = 0  # steps between grids of samples from fixed latents; 0 = none
+    sample_steps: Count = 32  # network calls for each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +157,11 @@ class Config(Section):
 
     backend: Literal["numpy", "torch", "jax"] = "torch"
     device: str = "auto"
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Precision = "float32"  # "tf32", "bfloat16": float32 weights, faster products in the network
     seed: Seed = 0
     data: DataConfig = field(default_factory=DataConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    groupings: tuple[ScheduleConfig, ...] = ()  # further schedules; each sample follows one of all, drawn at random
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
@@ -164,22 +189,33 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def from_dict(mapping: Mapping[str, Any]) -> Config:
-    """Build a `Config` from nested mappings; what is absent keeps its default. Inverse of `to_dict`.
+    """Build a `Config` from nested mappings; what is absent is the preset's or keeps its default. Inverse of `to_dict`.
 
     Raises: ConfigError for an unknown key, a wrong type or range
     """
-    return convert("config", mapping, Config)
+    return convert("config", presets.apply(mapping), Config)
 
 
 def to_dict(config: Config) -> dict[str, Any]:
     """Return nested dicts of lists, numbers and text, ready for JSON. Inverse of `from_dict`."""
     tables = plain(config)
-    used = {key: value for key, value in tables["schedule"].items() if _uses(config.schedule.kind, key)}
-    return tables | {"schedule": used}
+    groupings = [_used(table) for table in tables["groupings"]]
+    return tables | {"schedule": _used(tables["schedule"]), "groupings": groupings}
+
+
+def build_groupings(config: Config, shape: tuple[int, ...]) -> Groupings:
+    """Return the schedules that the network of `config` learns; errors as `build_schedule`."""
+    from gdm.groupings import Groupings
+
+    sections = (config.schedule, *config.groupings)
+    members = tuple(build_schedule(section, shape) for section in sections)
+    return Groupings(members, tuple(section.shuffled for section in sections))
 
 
 def build_schedule(config: ScheduleConfig, shape: tuple[int, ...]) -> Schedule:
     """Return the schedule that `config` names for events of `shape`, (channels, height, width).
+
+    Where every training sample has an order of its own, it is the one in the natural order.
 
     Raises: GDMError from the schedule's own checks, when the groups or intervals do not fit the shape
 
@@ -189,8 +225,8 @@ def build_schedule(config: ScheduleConfig, shape: tuple[int, ...]) -> Schedule:
     from gdm.schedule import Schedule  # here, so that reading a config loads no array library
 
     timing: dict[str, Any] = {"intervals": config.intervals or None, "path": config.path}
-    seed = config.order_seed if config.order == "random" else None
-    order: dict[str, Any] = {"order": config.order or None, "seed": seed}
+    name = None if config.shuffled else config.order or None
+    order: dict[str, Any] = {"order": name, "seed": config.order_seed if name == "random" else None}
     cut = {**timing, "overlap": config.overlap}
     match config.kind:
         case "vanilla":
@@ -213,6 +249,11 @@ def build_schedule(config: ScheduleConfig, shape: tuple[int, ...]) -> Schedule:
 
 def _uses(kind: str, key: str) -> bool:
     return kind in _USED_BY.get(key, (kind,))
+
+
+def _used(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a `[schedule]` that its kind reads."""
+    return {key: value for key, value in table.items() if _uses(table["kind"], key)}
 
 
 def _reject_unused(kind: str, keys: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ Network = Callable[[Any, Any], Any]
 Weighting = Literal["uniform", "active", "rate"]
 
 
-def interpolate(schedule: Schedule, x: A, z: A, t: A, *, orders: A | None = None) -> A:
+def interpolate(schedule: Schedule, x: A, z: A, t: A, *, orders: Any = None) -> A:
     """Return the noised data x_t = A(t) x + S(t) z, Eq. (6); in a basis U, x_t = U (A U^T x + S U^T z), Eq. (11).
 
     Shapes: x, z (batch, *event), t (batch,) in [0, 1], orders (batch, k) -> (batch, *event)
@@ -37,7 +37,7 @@ def direction_loss(
     *,
     weighting: Weighting = "uniform",
     mask_pending: bool = False,
-    orders: A | None = None,
+    orders: Any = None,
 ) -> A:
     """Return E ||(x - z) - u(x_t, A(t))||^2, Eq. (8), (16), as a mean over batch and elements.
 
@@ -60,7 +60,7 @@ def direction_loss(
     raise ValueRangeError(f"weighting: expected one of {known}, got {weighting!r}{nearest(str(weighting), known)}")
 
 
-def velocity_loss(network: Network, x: A, z: A, t: A, schedule: Schedule, *, orders: A | None = None) -> A:
+def velocity_loss(network: Network, x: A, z: A, t: A, schedule: Schedule, *, orders: Any = None) -> A:
     """Return E ||A'(t) x + S'(t) z - v(x_t, A(t))||^2, Eq. (4), (7), for a network that predicts the velocity v.
 
     Shapes and errors as `direction_loss`.
@@ -72,7 +72,7 @@ def velocity_loss(network: Network, x: A, z: A, t: A, schedule: Schedule, *, ord
     return _mean_square(target - v)
 
 
-def data_loss(network: Network, x: A, z: A, t: A, schedule: Schedule, *, orders: A | None = None) -> A:
+def data_loss(network: Network, x: A, z: A, t: A, schedule: Schedule, *, orders: Any = None) -> A:
     """Return E ||x - x(x_t, A(t))||^2, Eq. (3) with lambda = 1, for a network that predicts the data.
 
     Shapes and errors as `direction_loss`.
@@ -122,7 +122,7 @@ def hide_pending(schedule: Schedule, alpha: A, coordinates: A) -> A:
     return namespace(alpha, coordinates).where(schedule.spread(alpha) > 0, coordinates, 0.0)
 
 
-def _coordinates(schedule: Schedule, x: A, z: A, t: A, orders: A | None) -> A:
+def _coordinates(schedule: Schedule, x: A, z: A, t: A, orders: Any) -> A:
     """Check what a loss is given and return U^T x_t = A U^T x + S U^T z, Eq. (6), (11)."""
     namespace(x, z, t)
     for name, value in (("x", x), ("z", z)):
@@ -137,7 +137,7 @@ def _coordinates(schedule: Schedule, x: A, z: A, t: A, orders: A | None) -> A:
     return a * schedule.basis.analyze(x) + s * schedule.basis.analyze(z)
 
 
-def _predict(network: Network, x: A, z: A, t: A, schedule: Schedule, mask_pending: bool, orders: A | None) -> A:
+def _predict(network: Network, x: A, z: A, t: A, schedule: Schedule, mask_pending: bool, orders: Any) -> A:
     """Call the network on x_t and the alpha it is to see, and check what it returns."""
     coordinates = _coordinates(schedule, x, z, t, orders)
     alpha = schedule.shown_alpha(t, orders)
@@ -150,7 +150,7 @@ def _predict(network: Network, x: A, z: A, t: A, schedule: Schedule, mask_pendin
     return u
 
 
-def _velocity_weight(schedule: Schedule, t: A, orders: A | None) -> A:
+def _velocity_weight(schedule: Schedule, t: A, orders: Any) -> A:
     """Return w with v - v* = w (u - u*): (A' S - S' A) / (A + S), which is A' itself on the linear path."""
     a, s = schedule.alpha(t, orders), schedule.sigma(t, orders)
     a_rate, s_rate = schedule.alpha_rate(t, orders=orders), schedule.sigma_rate(t, orders=orders)

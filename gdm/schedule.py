@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,17 @@ from gdm.partition import Partition
 from gdm.path import Path
 
 Side = Literal["left", "right"]
+
+
+class Spans(NamedTuple):
+    """The interval of each group of each sample: (start, end), both (batch, k).
+
+    An order per sample is one way to write them; they also say which of several groupings a sample follows
+    (`gdm.groupings`). Wherever a schedule takes `orders`, it takes these as well.
+    """
+
+    start: Any
+    end: Any
 
 
 @dataclass(frozen=True, eq=False, init=False, slots=True)
@@ -89,10 +100,10 @@ class Schedule(Families):
         """The times at which a group starts or ends, with 0 and 1, rising."""
         return tuple(sorted({0.0, 1.0, *self.intervals.ravel().tolist()}))
 
-    def alpha(self, t: A, orders: A | None = None) -> A:
+    def alpha(self, t: A, orders: Any = None) -> A:
         """Return the data weight of each group, Eq. (10): 1 before its interval, 0 after.
 
-        orders: group numbers in order of generation, one row per sample (None: 0, 1, ..., k-1 for all).
+        orders: group numbers in order of generation, one row per sample (None: 0, 1, ..., k-1 for all); or `Spans`.
 
         Shapes: t (batch,) in [0, 1], orders (batch, k) integers -> (batch, k) in [0, 1]
         Raises: TimeRangeError if a concrete t leaves [0, 1]; ShapeError; DTypeError
@@ -100,23 +111,24 @@ class Schedule(Families):
         check_time(t)
         return self.path.alpha(self._local_time(t, orders))
 
-    def sigma(self, t: A, orders: A | None = None) -> A:
+    def sigma(self, t: A, orders: Any = None) -> A:
         """Return the noise weight of each group, 1 - alpha on the linear path; shapes and errors as `alpha`."""
         check_time(t)
         return self.path.sigma(self._local_time(t, orders))
 
-    def weights(self, t: A, orders: A | None = None) -> tuple[A, A]:
+    def weights(self, t: A, orders: Any = None) -> tuple[A, A]:
         """Return alpha and sigma of each coordinate, the diagonals in A(t) and S(t), in the shape of `spread`.
 
-        Shapes: t (batch,) in [0, 1], not checked again, orders (batch, k) -> twice (batch, *compact)
+        Shapes: t (batch,) in [0, 1], not checked again, orders (batch, k) or Spans -> twice (batch, *compact)
         """
         if orders is not None:
             tau = self.spread(self._local_time(t, orders))
         else:  # ends spread beforehand, on the host: a compiler would repeat a gather, formula and all, at every use
-            tau = _within(*self._ends, t)
+            start, end = (constant(ends[None], like=t) for ends in self._ends)
+            tau = _within(start, end, t)
         return self.path.alpha(tau), self.path.sigma(tau)
 
-    def alpha_rate(self, t: A, side: Side = "left", orders: A | None = None) -> A:
+    def alpha_rate(self, t: A, side: Side = "left", orders: Any = None) -> A:
         """Return the slope A'(t) of the data weight, per unit of time, from the left (Eq. 21) or the right.
 
         At a group's end the left slope is its own and the right slope is 0; at its start the reverse.
@@ -124,31 +136,48 @@ class Schedule(Families):
         """
         return self._rate(t, side, orders, self.path.alpha_rate)
 
-    def sigma_rate(self, t: A, side: Side = "left", orders: A | None = None) -> A:
+    def sigma_rate(self, t: A, side: Side = "left", orders: Any = None) -> A:
         """Return the slope of the noise weight; as `alpha_rate`."""
         return self._rate(t, side, orders, self.path.sigma_rate)
 
-    def shown_alpha(self, t: A, orders: A | None = None) -> A:
+    def shown_alpha(self, t: A, orders: Any = None) -> A:
         """Return alpha as a network is shown it: 0 means pending, so a group that has begun is never 0.
 
         The active group's first value, exactly 0 at the end of its interval, is the smallest normal number.
         Shapes and errors as `alpha`.
         """
         check_time(t)
-        begun = t[:, None] <= constant(self.intervals[:, 1], like=t)
-        begun = self._by_sample(namespace(t).astype(begun, t.dtype), t, orders)
+        begun = namespace(t).astype(t[:, None] <= self.spans(t, orders).end, t.dtype)
         return show(self.path.alpha(self._local_time(t, orders)), begun)
 
-    def active(self, t: A, side: Side = "left", orders: A | None = None) -> A:
+    def active(self, t: A, side: Side = "left", orders: Any = None) -> A:
         """Return 1 for the groups that are being diffused at t and 0 for the others, in t's dtype, (batch, k)."""
         if side not in ("left", "right"):
             raise ValueRangeError(f"side: expected 'left' or 'right', got {side!r}")
-        xp = namespace(t)
         check_time(t)
-        start, end = (constant(self.intervals[:, c], like=t) for c in (0, 1))
+        start, end = self.spans(t, orders)
         s = t[:, None]
         inside = (start < s) & (s <= end) if side == "left" else (start <= s) & (s < end)
-        return self._by_sample(xp.astype(inside, t.dtype), t, orders)
+        return namespace(t).astype(inside, t.dtype)
+
+    def spans(self, t: A, orders: Any = None) -> Spans:
+        """Return when each group of each sample is diffused, like `t`: its interval is that of its place in the order.
+
+        Shapes: t (batch,), orders (batch, k) integers -> Spans of (batch, k)
+        Raises: as `alpha`
+        """
+        if isinstance(orders, Spans):
+            if any(tuple(ends.shape) != (t.shape[0], self.k) for ends in orders):
+                got = " and ".join(str(tuple(ends.shape)) for ends in orders)
+                raise ShapeError(f"orders: expected spans of ({t.shape[0]}, {self.k}), got {got}; one row per sample")
+            return orders
+        ends = (constant(self.intervals[:, c], like=t) for c in (0, 1))
+        if orders is None:
+            return Spans(*(namespace(t).broadcast_to(end, (t.shape[0], self.k)) for end in ends))
+        xp = namespace(t, orders)
+        per_sample(orders, t, self.k)
+        place = xp.reshape(xp.argsort(orders, axis=1), (-1,))
+        return Spans(*(xp.reshape(xp.take(end, place), tuple(orders.shape)) for end in ends))
 
     def expand(self, per_group: A) -> A:
         """Repeat a value per group over the group's coordinates. Shapes: (batch, k) -> (batch, *event)."""
@@ -184,23 +213,14 @@ class Schedule(Families):
         """Return the same groups in other intervals: one network serves them all (Table 2)."""
         return Schedule(self.partition, intervals, self.basis, self.path, self.overlap)
 
-    def _local_time(self, t: A, orders: A | None = None) -> A:
+    def _local_time(self, t: A, orders: Any = None) -> A:
         """Return the local time tau of each group, (batch, k)."""
-        return self._by_sample(_within(self.intervals[:, 0], self.intervals[:, 1], t), t, orders)
+        return _within(*self.spans(t, orders), t)
 
-    def _rate(self, t: A, side: Side, orders: A | None, curve: paths.Curve) -> A:
+    def _rate(self, t: A, side: Side, orders: Any, curve: paths.Curve) -> A:
         check_time(t)
-        length = constant(self.intervals[:, 1] - self.intervals[:, 0], like=t)
-        slope = curve(self._local_time(t)) / length
-        return self._by_sample(slope, t, orders) * self.active(t, side, orders)
-
-    def _by_sample(self, values: A, t: A, orders: A | None) -> A:
-        """Move column j, the j-th interval's value, to the group that each sample generates j-th."""
-        if orders is None:
-            return values
-        xp = namespace(t, orders)
-        per_sample(orders, t, self.k)
-        return xp.take_along_axis(values, xp.argsort(orders, axis=1), axis=1)
+        start, end = self.spans(t, orders)
+        return curve(_within(start, end, t)) / (end - start) * self.active(t, side, orders)
 
     def _key(self) -> tuple[Any, ...]:
         return self.partition, self.intervals.tobytes(), self.basis, self.path, self.overlap
@@ -228,11 +248,13 @@ def show(alpha: A, begun: A) -> A:
     return xp.maximum(alpha, begun * float(xp.finfo(alpha.dtype).smallest_normal))
 
 
-def _within(starts: np.ndarray, ends: np.ndarray, t: A) -> A:
-    """Return the local time tau, 0 up to an interval's start, 1 from its end. Shapes: (*n), (*n), (batch,) -> (batch, *n)"""
+def _within(start: A, end: A, t: A) -> A:
+    """Return the local time tau, 0 up to an interval's start, 1 from its end.
+
+    Shapes: start, end (batch or 1, *n), t (batch,) -> (batch, *n)
+    """
     xp = namespace(t)
-    start, end = constant(starts, like=t), constant(ends, like=t)
-    t = xp.reshape(t, (-1,) + (1,) * starts.ndim)
+    t = xp.reshape(t, (-1,) + (1,) * (len(start.shape) - 1))
     tau = xp.clip((t - start) / (end - start), 0.0, 1.0)
     return xp.where(t >= end, 1.0, tau)  # XLA may multiply by the reciprocal of the length, which can miss 1
 

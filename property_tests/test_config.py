@@ -254,5 +254,5 @@ def test_a_random_order_comes_from_its_seed(kind: config.Kind) -> None:
 def test_bands_need_edges_and_an_order_of_numbers() -> None:
     with pytest.raises(ConfigError, match=r"schedule\.edges: expected frequency ranks"):
         config.ScheduleConfig(kind="bands")
-    with pytest.raises(ConfigError, match=r"schedule\.order: expected a list for bands"):
+    with pytest.raises(ConfigError, match=r"schedule\.order: expected 'random' or a list for bands"):
         config.ScheduleConfig(kind="bands", edges=(3,), order="reverse")
