@@ -48,17 +48,27 @@ def read_run(run: Path) -> dict[str, Any]:
     return read_json(run / "run.json")
 
 
-def save(run: Path, step: int, tensors: Mapping[str, np.ndarray], info: Mapping[str, Any], *, keep: int = 3) -> None:
+def save(
+    run: Path,
+    step: int,
+    tensors: Mapping[str, np.ndarray],
+    info: Mapping[str, Any],
+    *,
+    keep: int = 3,
+    keep_every: int = 0,
+) -> None:
     """Save the state after `step` steps, then remove the checkpoints before the `keep` latest.
 
+    keep_every: those of its multiples stay for ever; 0 keeps none.
     tensors: arrays of numbers, of at most 64 bits, by name; info: anything that JSON can hold
 
     Raises: CheckpointError for other arrays, or if the disk refuses; what was saved before stays intact
     """
     from safetensors.numpy import save as serialise  # here, so that reading a log needs NumPy alone
 
-    if step < 0 or keep < 1:
-        raise CheckpointError(f"expected step >= 0 and keep >= 1, got step={step}, keep={keep}; keep one")
+    if step < 0 or keep < 1 or keep_every < 0:
+        got = f"step={step}, keep={keep}, keep_every={keep_every}"
+        raise CheckpointError(f"expected step >= 0, keep >= 1 and keep_every >= 0, got {got}; keep one")
     content = serialise({name: _storable(name, tensor) for name, tensor in tensors.items()})
     tensor_file, record_file = _files(run, step)
     write_atomic(tensor_file, content)
@@ -70,7 +80,8 @@ def save(run: Path, step: int, tensors: Mapping[str, np.ndarray], info: Mapping[
     }
     write_json(record_file, record)
     for old in [saved for saved in steps(run) if saved <= step][:-keep]:
-        _remove(run, old)
+        if not keep_every or old % keep_every:
+            _remove(run, old)
 
 
 def steps(run: Path) -> tuple[int, ...]:

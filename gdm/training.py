@@ -10,27 +10,20 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdm import backends, checkpoint, data
-from gdm.config import Config, TrainingConfig, build_schedule, from_dict, to_dict
-from gdm.errors import ConfigError, TrainingError
-from gdm.schedule import Schedule
-from gdm.version import VERSION
-
-# What may differ when a run goes on: how long it is and how it is watched, not what it computes.
-_FREE = (
-    "device",
-    "training.steps",
-    "training.minutes",
-    "training.save_every",
-    "training.log_every",
-    "data.source",
-)
+from gdm import checkpoint
+from gdm.canvas import lay_out_grid
+from gdm.config import Config
+from gdm.errors import TrainingError
+from gdm.logbook import Logbook
+from gdm.model import Model, schedule_tensors
+from gdm.preparation import Ready, batches, learning_rate, prepare, take_step
+from gdm.progress import training_bar
+from gdm.resume import open_run
 
 
 class Summary(NamedTuple):
@@ -46,172 +39,145 @@ class Summary(NamedTuple):
 def train(config: Config, run: Path, *, resume: bool = True, progress: bool = True) -> Summary:
     """Train the network that `config` describes, in the folder `run`; go on where it stopped if it exists.
 
-    SIGTERM and SIGINT finish the step, save, and return. A loss that is not finite stops the run; what was
-    saved before stays.
+    SIGTERM and SIGINT finish the step, save, and return. A step whose gradients are not finite is skipped and counted;
+    `training.skip_limit` of them in a row stop the run, and what was saved before stays.
+
+    Under `torchrun`, every process calls this with the same arguments; number 0 writes.
 
     Raises: ConfigError if the folder holds a run of another config or data; TrainingError; CheckpointError
     """
-    dataset = data.load(config.data)
-    schedule = build_schedule(config.schedule, dataset.shape)
-    backend = backends.get(config.backend, config.device, config.precision)
-    network = backend.build(config.network, schedule, classes=len(dataset.classes), seed=config.seed)
-    trainer = backend.trainer(network, schedule, config.training, config.seed)
-    state = _State(run, trainer, schedule, *_open(config, run, dataset, trainer, resume))
-    return _loop(config, dataset, state, progress)
-
-
-def learning_rate(training: TrainingConfig, step: int) -> float:
-    """Return the learning rate of step `step` (from 0): linear warm-up, then constant or linear to zero at the end."""
-    rate = training.learning_rate * min(1.0, (step + 1) / max(training.warmup, 1))
-    if training.decay == "linear":
-        rate *= max(0.0, 1 - max(0, step - training.warmup) / max(training.steps - training.warmup, 1))
-    return rate
-
-
-def ema_decay(training: TrainingConfig, step: int) -> float:
-    """Return the decay of the averaged weights, ramped up so that early averages are of recent weights."""
-    return min(training.ema, (1 + step) / (10 + step))
+    ready = prepare(config)
+    state = _State(ready, run, *open_run(ready, run, resume))
+    return _loop(state, progress)
 
 
 class _State:
-    """A run in progress: the trainer, the steps and seconds done, and the losses since the last line of the log."""
+    """A run in progress: steps and seconds done, steps skipped, and the losses since the last line of the log."""
 
-    def __init__(
-        self, run: Path, trainer: Any, schedule: Schedule, step: int, seconds: float, losses: list[float]
-    ) -> None:
-        self.run, self.trainer, self.schedule = run, trainer, schedule
-        self.step, self.seconds, self.losses = step, seconds, [*losses]
-        self.loss = float(np.mean(losses)) if losses else float("nan")
+    def __init__(self, ready: Ready, run: Path, step: int, info: dict[str, Any]) -> None:
+        self.ready, self.run, self.step = ready, run, step
+        self.seconds: float = info.get("seconds", 0.0)
+        self.losses: list[Any] = [float("nan") if loss is None else loss for loss in info.get("losses", [])]
+        self.skipped: int = info.get("skipped", 0)
+        self.streak: int = info.get("streak", 0)
+        self.fresh = len(self.losses)  # where the losses begin that are still on the device
+        self.loss = _mean(self.losses)
         self.lap = (step, time.perf_counter())
+        self.log = Logbook(run, step) if ready.world.rank == 0 else None
 
-    def log(self, config: Config) -> float:
+    def note(self) -> float:
         """Write a line of the log; return images per second since the line before."""
+        training = self.ready.config.training
         before, then = self.lap
+        self.loss = _mean(self.settled())
         now = time.perf_counter()
-        speed = (self.step - before) * config.training.batch / (now - then)
-        self.loss = float(np.mean(self.settled()))
-        rate = learning_rate(config.training, self.step - 1)
+        speed = (self.step - before) * training.batch / (now - then)
         values = {
             "loss": self.loss,
-            "learning_rate": rate,
+            "learning_rate": learning_rate(training, self.step - 1),
             "images_per_second": speed,
             "seconds": self.seconds,
+            "skipped": self.skipped,
         }
-        checkpoint.append_metrics(self.run, self.step, values)
-        self.losses, self.lap = [], (self.step, now)
+        if self.log:
+            self.log.numbers(self.step, values)
+        self.losses, self.fresh, self.lap = [], 0, (self.step, now)
         return speed
 
     def save(self) -> None:
-        """Save a checkpoint, unless a loss on the way to it was not finite."""
-        info = {"seconds": self.seconds, "losses": self.settled()}
-        checkpoint.save(self.run, self.step, {**self.trainer.state(), **schedule_tensors(self.schedule)}, info)
+        """Save a checkpoint. Raises: TrainingError if a weight is not finite; what was saved before stays."""
+        losses = [loss if np.isfinite(loss) else None for loss in self.settled()]
+        tensors = self.ready.trainer.state()
+        for name, tensor in tensors.items():
+            if not np.isfinite(tensor).all():
+                raise TrainingError(f"{name} is not finite after step {self.step}; {self._remedy()}")
+        if self.ready.world.rank == 0:
+            info = {"seconds": self.seconds, "losses": losses, "skipped": self.skipped, "streak": self.streak}
+            tensors |= schedule_tensors(self.ready.groupings.schedule)
+            training = self.ready.config.training
+            checkpoint.save(self.run, self.step, tensors, info, keep=training.keep, keep_every=training.keep_every)
+        self.ready.world.wait()
 
     def settled(self) -> list[float]:
-        """Return the losses as numbers, waiting for the device. Raises: TrainingError if one is not finite."""
-        self.losses = [float(loss) for loss in self.losses]
-        for i, loss in enumerate(self.losses):
-            if not np.isfinite(loss):
-                step = self.step - len(self.losses) + i
+        """Return the losses as numbers, over all processes, waiting for the device; NaN for steps that were skipped.
+
+        Raises: TrainingError if too many in a row were skipped
+        """
+        fresh = np.array([float(loss) for loss in self.losses[self.fresh :]])
+        if len(fresh):
+            self.losses[self.fresh :] = self.ready.world.mean(fresh).tolist()
+        for loss in self.losses[self.fresh :]:
+            self.streak = 0 if np.isfinite(loss) else self.streak + 1
+            self.skipped += self.streak > 0
+            if self.streak >= self.ready.config.training.skip_limit:
                 raise TrainingError(
-                    f"the loss of step {step} is {loss}; the last checkpoint is intact: lower training.learning_rate?"
+                    f"{self.streak} steps in a row up to step {self.step} had gradients that are not finite; "
+                    + self._remedy()
                 )
+        self.fresh = len(self.losses)
         return self.losses
 
+    def _remedy(self) -> str:
+        saved = checkpoint.steps(self.run)
+        last = f"the checkpoint of step {saved[-1]} is intact" if saved else "no checkpoint was saved yet"
+        return f"{last}: lower training.learning_rate, or set training.clip?"
 
-def schedule_tensors(schedule: Schedule) -> dict[str, np.ndarray]:
-    """Return what a schedule is, for the checkpoint: group labels, intervals, and the frequency order of its basis."""
-    trailing = schedule.basis.order.reshape(-1, *schedule.shape[-2:])[0]
-    return {
-        "schedule.labels": schedule.partition.compact,
-        "schedule.intervals": schedule.intervals,
-        "schedule.order": trailing,
-    }
-
-
-def _open(
-    config: Config, run: Path, dataset: data.Dataset, trainer: Any, resume: bool
-) -> tuple[int, float, list[float]]:
-    """Begin a run or go on with one: return the steps and seconds done and the losses not yet logged."""
-    if not (run / "run.json").exists():
-        checkpoint.write_run(run, _describe(config, dataset))
-        return 0, 0.0, []
-    if not resume:
-        raise ConfigError(f"{run} holds a run; expected a new folder with resume off; remove it or choose another")
-    _check_same(config, dataset, run)
-    if not checkpoint.steps(run):
-        checkpoint.rewind(run, 0)
-        return 0, 0.0, []
-    saved = checkpoint.latest(run)
-    trainer.load_state(saved.tensors, saved.step)
-    checkpoint.rewind(run, saved.step)
-    return saved.step, saved.info["seconds"], saved.info["losses"]
+    def draw_samples(self) -> None:
+        """Draw a grid of samples from fixed latents, for each grouping, by the averaged weights."""
+        config, *_ = self.ready
+        classes = self.ready.dataset.classes
+        for number, member in enumerate(self.ready.groupings.members):
+            model = Model(
+                self.ready.trainer.ema_network(), member, config, self.ready.backend, classes, self.step,
+                self.ready.groupings.schedule.partition,
+            )  # fmt: skip
+            steps = max(config.training.sample_steps, member.k)
+            images = self.ready.backend.to_numpy(model.generate(64, seed=config.seed, steps=steps, solver="ab2"))
+            if self.log:
+                name = f"grouping{number}" if len(self.ready.groupings.members) > 1 else "samples"
+                self.log.picture(self.step, name, lay_out_grid(images))
 
 
-def _describe(config: Config, dataset: data.Dataset) -> dict[str, Any]:
-    return {
-        "gdm_version": VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": to_dict(config),
-        "event": list(dataset.shape),
-        "classes": list(dataset.classes),
-        "data": {"source": config.data.source, "hash": dataset.hash, "count": len(dataset)},
-    }
+def _mean(losses: list[float]) -> float:
+    """Return the mean of the losses that are finite."""
+    finite = [loss for loss in losses if np.isfinite(loss)]
+    return float(np.mean(finite)) if finite else float("nan")
 
 
-def _check_same(config: Config, dataset: data.Dataset, run: Path) -> None:
-    """Refuse to go on with a run of another config or other data."""
-    described = checkpoint.read_run(run)
-    before, now = _flat(to_dict(from_dict(described["config"]))), _flat(to_dict(config))
-    for key in sorted(before.keys() | now.keys()):
-        if key not in _FREE and before.get(key) != now.get(key):
-            raise ConfigError(
-                f"{run} was trained with {key} = {before.get(key)!r}, got {now.get(key)!r}; go on with the same "
-                "config, or choose another folder (--run)"
-            )
-    if described["data"]["hash"] != dataset.hash:
-        source = described["data"]["source"]
-        raise ConfigError(f"{run} was trained on other data ({source}); restore it, or choose another folder (--run)")
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
-def _loop(config: Config, dataset: data.Dataset, state: _State, progress: bool) -> Summary:
-    training = config.training
+def _loop(state: _State, progress: bool) -> Summary:
+    ready, training = state.ready, state.ready.config.training
     limit = training.minutes * 60 or float("inf")
-    reason = "steps"
-    with _signals() as stopping, _bar(state.step, training.steps, progress) as bar:
+    first, began, reason = state.seconds, time.perf_counter(), "steps"
+    shown = progress and ready.world.rank == 0
+    with (
+        _signals() as stopping,
+        training_bar(state.step, training.steps, shown) as bar,
+        batches(ready, state.step) as batch,
+    ):
         while state.step < training.steps:
-            reason = "signal" if stopping else "minutes" if state.seconds >= limit else "steps"
-            if reason != "steps":
+            if ready.world.any(bool(stopping)):
+                reason = "signal"
                 break
-            began = time.perf_counter()
-            _step(config, dataset, state)
-            state.seconds += time.perf_counter() - began
+            if ready.world.any(state.seconds >= limit):
+                reason = "minutes"
+                break
+            take_step(state.ready, state.step, batch(), state.losses)
+            state.step += 1
+            state.seconds = first + time.perf_counter() - began
             bar.update()
             if state.step % training.log_every == 0:
-                speed = state.log(config)
+                speed = state.note()
                 bar.set_postfix_str(f"loss {state.loss:.4f}, {speed:.0f} images/s")
             if state.step % training.save_every == 0:
                 state.save()
+            if training.sample_every and state.step % training.sample_every == 0:
+                state.draw_samples()
+        ready.world.wait()
         if state.step not in checkpoint.steps(state.run):
             state.save()
+    if state.log:
+        state.log.close()
     return Summary(state.run, state.step, state.loss, state.seconds, reason)
-
-
-def _step(config: Config, dataset: data.Dataset, state: _State) -> None:
-    """Take one step; the batch follows from the step's number."""
-    training, step = config.training, state.step
-    chosen = data.batch_indices(len(dataset), training.batch, step, config.seed)
-    flip = data.flip_mask(config.seed, step, training.batch) if config.data.flip else None
-    labels = None if dataset.labels is None else dataset.labels[chosen]
-    rate, decay = learning_rate(training, step), ema_decay(training, step)
-    state.losses.append(state.trainer.step(dataset.batch(chosen, flip), labels, step, rate, decay))
-    state.step += 1
 
 
 @contextmanager
@@ -233,12 +199,3 @@ def _signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _bar(done: int, total: int, progress: bool) -> Any:
-    """Return a progress bar that shows loss, images/s and the time left."""
-    from tqdm import tqdm
-
-    return tqdm(
-        initial=done, total=total, unit="step", disable=not progress, dynamic_ncols=True, desc="train", mininterval=0.5
-    )

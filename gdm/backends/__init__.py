@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import array_api_compat
 import numpy as np
 
+from gdm.backends.world import World
 from gdm.errors import BackendError, nearest
 
 
@@ -52,8 +53,27 @@ class Backend(Protocol):
         """Return function(x) and the map v -> v^T J of its Jacobian at x."""
         ...
 
-    def build(self, spec: Any, schedule: Any, *, classes: int = 0, seed: int = 0) -> Any:
-        """Return the network of a `gdm.config.NetworkConfig`, initialised from `seed`."""
+    def computing(self) -> AbstractContextManager[Any]:
+        """Return a context in which networks compute in this backend's precision."""
+        ...
+
+    def wait(self) -> None:
+        """Wait until the device has done all that it was asked to."""
+        ...
+
+    def peak_memory(self) -> int | None:
+        """Return the most bytes that this process has held on its device; None where that is the host."""
+        ...
+
+    def world(self) -> World:
+        """Return the processes that share this run."""
+        ...
+
+    def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Any:
+        """Return the network of a `gdm.config.NetworkConfig`, initialised from `seed`.
+
+        augmented: it takes the labels of an augmentation, too.
+        """
         ...
 
     def export_parameters(self, network: Any) -> dict[str, np.ndarray]:
@@ -64,7 +84,7 @@ class Backend(Protocol):
         """Set a network's parameters by name; CheckpointError names the first that does not fit."""
         ...
 
-    def trainer(self, network: Any, schedule: Any, training: Any, seed: int) -> Any:
+    def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:
         """Return what computes one train step at a time; see `gdm.backends.torch.engine`."""
         ...
 

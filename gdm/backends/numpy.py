@@ -11,6 +11,7 @@ import numpy as np
 
 from gdm.arrays import namespace
 from gdm.backends import check_choice
+from gdm.backends.world import Alone, World
 from gdm.errors import UnsupportedError
 
 
@@ -49,7 +50,19 @@ class NumPy:
             "convert them with gdm.backends.get('torch').asarray(...)"
         )
 
-    def build(self, spec: Any, schedule: Any, *, classes: int = 0, seed: int = 0) -> Any:
+    def computing(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def wait(self) -> None:
+        pass
+
+    def peak_memory(self) -> int | None:
+        return None
+
+    def world(self) -> World:
+        return Alone()
+
+    def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Any:
         raise _no_networks()
 
     def export_parameters(self, network: Any) -> dict[str, np.ndarray]:
@@ -58,7 +71,7 @@ class NumPy:
     def import_parameters(self, network: Any, parameters: Mapping[str, np.ndarray]) -> None:
         raise _no_networks()
 
-    def trainer(self, network: Any, schedule: Any, training: Any, seed: int) -> Any:
+    def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:
         raise _no_networks()
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from gdm.backends import check_choice
+from gdm.backends.world import Alone, World
 from gdm.errors import BackendError, UnsupportedError
 
 
@@ -51,7 +52,19 @@ class Jax:
         value, pull = jax.vjp(function, x)
         return value, lambda v: pull(v)[0]
 
-    def build(self, spec: Any, schedule: Any, *, classes: int = 0, seed: int = 0) -> Any:
+    def computing(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def wait(self) -> None:
+        pass
+
+    def peak_memory(self) -> int | None:
+        return None
+
+    def world(self) -> World:
+        return Alone()
+
+    def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Any:
         raise _no_networks()
 
     def export_parameters(self, network: Any) -> dict[str, np.ndarray]:
@@ -60,7 +73,7 @@ class Jax:
     def import_parameters(self, network: Any, parameters: Mapping[str, np.ndarray]) -> None:
         raise _no_networks()
 
-    def trainer(self, network: Any, schedule: Any, training: Any, seed: int) -> Any:
+    def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:
         raise _no_networks()
 
 

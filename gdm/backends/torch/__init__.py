@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 
 from gdm.backends import check_choice
 from gdm.backends.numpy import NumPy
+from gdm.backends.torch import processes
+from gdm.backends.world import World
 from gdm.errors import BackendError, CheckpointError, UnsupportedError, nearest
 
 
@@ -20,21 +22,40 @@ class Torch:
     name = "torch"
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
-        self.precision = check_choice("precision", precision, ("float32", "float64"))
-        self._device = _find(device)
-        self._dtype = getattr(torch, self.precision)
-        self.device = str(self._device)
+        self.precision = check_choice("precision", precision, ("float32", "tf32", "bfloat16", "float64"))
+        self.place = _find(device)
+        self.dtype = torch.float64 if precision == "float64" else torch.float32
+        self.device = str(self.place)
 
     def asarray(self, values: Any) -> torch.Tensor:
         if not isinstance(values, torch.Tensor):
             values = torch.tensor(np.asarray(values))  # copies: a tensor over read-only memory would be unsafe
-        return values.to(self._device, self._dtype if values.is_floating_point() else None)
+        return values.to(self.place, self.dtype if values.is_floating_point() else None)
+
+    def upload(self, values: np.ndarray) -> torch.Tensor:
+        """Return an array's values on the device, without waiting for them to get there."""
+        host = torch.from_numpy(values)
+        return host.pin_memory().to(self.place, non_blocking=True) if self.place.type == "cuda" else host
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Compute networks in this backend's precision: float32 means float32, and with "bfloat16" products are bf16."""
+        on_gpu, fast = self.place.type == "cuda", self.precision in ("tf32", "bfloat16")
+        with ExitStack() as stack:
+            if on_gpu:
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=fast))
+            if on_gpu and fast != torch.backends.cuda.matmul.allow_tf32:
+                stack.callback(setattr, torch.backends.cuda.matmul, "allow_tf32", not fast)
+                torch.backends.cuda.matmul.allow_tf32 = fast
+            if self.precision == "bfloat16":
+                stack.enter_context(torch.autocast(self.place.type, torch.bfloat16))
+            yield
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return array.detach().cpu().numpy()
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return torch.compile(function)
+        return torch.compile(function, dynamic=False)
 
     def inference(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
@@ -46,21 +67,34 @@ class Torch:
         value, pull = torch.func.vjp(function, x)[:2]
         return value, lambda v: pull(v)[0]
 
-    def build(self, spec: Any, schedule: Any, *, classes: int = 0, seed: int = 0) -> torch.nn.Module:
+    def world(self) -> World:
+        return processes.join()
+
+    def peak_memory(self) -> int | None:
+        return torch.cuda.max_memory_allocated(self.place) if self.place.type == "cuda" else None
+
+    def wait(self) -> None:
+        if self.place.type == "cuda":
+            torch.cuda.synchronize(self.place)
+
+    def build(
+        self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0
+    ) -> torch.nn.Module:
         from gdm.backends.torch.network import GroupwiseUNet
 
         if spec.kind != "unet":
             raise UnsupportedError(f"network.kind: expected 'unet', got {spec.kind!r}{nearest(spec.kind, ('unet',))}")
         with torch.random.fork_rng(devices=[]):  # drawn on the host: the same on every device
             torch.manual_seed(seed)
-            network = GroupwiseUNet(schedule, spec, classes=classes)
-        return network.to(self._device, self._dtype).eval()
+            network = GroupwiseUNet(schedule, spec, classes=classes, augmented=augmented)
+        return network.to(self.place, self.dtype).eval()
 
     def export_parameters(self, network: torch.nn.Module) -> dict[str, np.ndarray]:
         return {name: self.to_numpy(value).copy() for name, value in network.named_parameters()}
 
-    @torch.no_grad()
     def import_parameters(self, network: torch.nn.Module, parameters: Mapping[str, np.ndarray]) -> None:
+        from gdm.backends.torch.sharding import fill
+
         own = dict(network.named_parameters())
         if odd := sorted(own.keys() ^ parameters.keys()):
             where = "is missing" if odd[0] in own else "is not one of the network's"
@@ -70,17 +104,21 @@ class Torch:
         for name, value in parameters.items():
             if tuple(own[name].shape) != value.shape:
                 raise CheckpointError(f"parameter {name!r}: expected shape {tuple(own[name].shape)}, got {value.shape}")
-            own[name].copy_(torch.tensor(value))
+            fill(own[name], value)
 
-    def trainer(self, network: Any, schedule: Any, training: Any, seed: int) -> Any:
+    def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:
         from gdm.backends.torch.engine import Trainer
 
-        return Trainer(network, schedule, training, seed, self)
+        return Trainer(network, groupings, training, seed, self)
 
 
 def _find(device: str | None) -> torch.device:
+    if device in (None, "auto", "cuda") and torch.cuda.is_available():
+        found = torch.device("cuda", processes.local_rank())
+        torch.cuda.set_device(found)
+        return found
     if device in (None, "auto"):
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         found = torch.device(str(device))
         torch.empty(0, device=found)

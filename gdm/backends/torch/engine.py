@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from gdm.errors import CheckpointError
-from gdm.objective import direction_loss, stratify
-from gdm.schedule import Schedule
+from gdm.backends.torch import augment
+from gdm.backends.torch.draws import Draws, draw, mixed, rows
+from gdm.backends.torch.embedding import class_weights
+from gdm.backends.torch.sharding import fill, own, shard, whole
+from gdm.backends.world import share
+from gdm.errors import CheckpointError, ConfigError
+from gdm.groupings import Groupings
+from gdm.images import to_unit
+from gdm.objective import direction_loss
 
 if TYPE_CHECKING:
     from gdm.backends.torch import Torch
@@ -22,92 +30,142 @@ if TYPE_CHECKING:
 class Trainer:
     """The state of a training run, and the step that changes it.
 
-    All randomness of a step (times, noise, dropout) is drawn from (seed, step), so there is no generator
-    state to keep: parameters, their averages and Adam's moments are everything.
+    All randomness of a step is drawn from (seed, step), so there is no generator state to keep: parameters, their
+    averages and Adam's moments are everything. With several processes each computes its share of the batch; the noise
+    of a sample does not depend on their number (its dropout does).
     """
 
     def __init__(
-        self, network: nn.Module, schedule: Schedule, training: TrainingConfig, seed: int, backend: Torch
+        self, network: nn.Module, groupings: Groupings, training: TrainingConfig, seed: int, backend: Torch
     ) -> None:
-        self.backend, self.schedule, self.training, self.seed = backend, schedule, training, seed
+        self.backend, self.groupings, self.training, self.seed = backend, groupings, training, seed
+        self.world = backend.world()
+        if training.batch % (self.world.size * training.accumulate):
+            expected = f"a multiple of {self.world.size} processes x training.accumulate = {training.accumulate}"
+            raise ConfigError(f"training.batch: expected {expected}, got {training.batch}; change one of them")
         self.network = network.train()
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
+        if training.shard and self.world.size > 1:
+            shard(self.network)
+            shard(self.average)
         self.parameters = dict(self.network.named_parameters())
         self.averages = dict(self.average.named_parameters())
+        self.classes: int = network.classes  # type: ignore[assignment]
+        self.called = self._wrapped()
         self.optimizer = torch.optim.Adam(self.parameters.values(), betas=(0.9, 0.999), fused=True)
 
     def step(self, images: np.ndarray, labels: np.ndarray | None, step: int, rate: float, decay: float) -> Tensor:
         """Take step number `step` (from 0) at this learning rate and decay of the average; return the loss, ().
 
-        Shapes: images float32 (batch, *event) in [-1, 1], labels int64 (batch,) or None
-        The loss stays on the device, so that a step does not wait for the one before it.
-        """
-        x = self.backend.asarray(images)
-        told = None if labels is None else self.backend.asarray(labels)
-        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-            torch.manual_seed(_mixed(self.seed, step))
-            loss = self._loss(x, told)
-            self.optimizer.zero_grad()
-            loss.backward()
-        if self.training.clip:
-            nn.utils.clip_grad_norm_(self.parameters.values(), self.training.clip)
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.optimizer.step()
-        averages: list[Tensor] = [*self.averages.values()]
-        weights: list[Tensor] = [*self.parameters.values()]
-        torch._foreach_lerp_(averages, weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]  # one kernel
-        return loss.detach()
+        Where a gradient is not finite, weights and moments stay as they are and the loss is NaN. The loss stays on the
+        device, so that a step does not wait for the one before it. It is this process's share of the mean.
 
-    def _loss(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        uniforms = torch.rand(x.shape[0], dtype=x.dtype, device=x.device)
-        t = stratify(uniforms) if self.training.times == "stratified" else 1 - uniforms  # in (0, 1]
+        Shapes: this process's images uint8 (batch / processes, *event), labels int64 (batch / processes,) or None
+        """
+        loss = torch.zeros((), device=self.backend.place)
+        seeds = mixed(self.seed, step, self.world.rank)  # for dropout, which has no generator of its own
+        with torch.random.fork_rng(devices=[self.backend.place] if self.backend.place.type == "cuda" else []):
+            torch.manual_seed(seeds)
+            self.optimizer.zero_grad()
+            for part, synchronising in self._parts(images, labels, step):
+                with synchronising:
+                    share_of_loss = self._loss(*part) / self.training.accumulate
+                    share_of_loss.backward()
+                loss += share_of_loss.detach()
+        norm = whole(nn.utils.clip_grad_norm_(self.parameters.values(), self.training.clip or float("inf")))
+        skipped = ~norm.isfinite()
+        self._descend(rate, skipped)
+        torch._foreach_lerp_([own(v) for v in self.averages.values()], self._weights(), 1 - decay)
+        return loss.masked_fill_(skipped, float("nan"))
+
+    @torch.no_grad()
+    def _weights(self) -> list[Tensor]:
+        return [own(value.detach()) for value in self.parameters.values()]
+
+    def _descend(self, rate: float, skipped: Tensor) -> None:
+        """Take Adam's step, unless `skipped` is true on the device: the way of `torch.amp.GradScaler`."""
+        optimizer: Any = self.optimizer
+        optimizer.found_inf, optimizer.grad_scale = skipped.float(), None
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+
+    def _parts(
+        self, images: np.ndarray, labels: np.ndarray | None, step: int
+    ) -> Iterator[tuple[tuple[Tensor, Tensor | None, Draws], AbstractContextManager[Any]]]:
+        """Yield images, labels and random numbers for each backward pass; gradients are exchanged in the last one."""
+        place, batch = self.backend.place, self.training.batch
+        drawn = draw(self.seed, step, batch, self.groupings, self.training, place, self.backend.dtype)
+        mine = rows(drawn, share(batch, self.world))
+        x, told = self.backend.upload(images), None if labels is None else self.backend.upload(labels)
+        parts, size = self.training.accumulate, len(images) // self.training.accumulate
+        for part in range(parts):
+            chosen = slice(part * size, (part + 1) * size)
+            alone = isinstance(self.called, DistributedDataParallel) and part < parts - 1
+            waiting = self.called.no_sync() if alone else nullcontext()
+            yield (x[chosen], None if told is None else told[chosen], rows(mine, chosen)), waiting
+
+    def _loss(self, images: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:
+        x, warped = to_unit(images.to(self.backend.dtype)), None
+        if draws.warp is not None:
+            x, warped = augment.apply(x, draws.warp)
+        weights = None
+        if labels is not None:
+            weights = class_weights(labels, len(x), self.classes).to(x.dtype)
+            weights = weights if draws.hidden is None else weights.masked_fill(draws.hidden[:, None], 0)
+
+        def network(x_t: Tensor, alpha: Tensor) -> Tensor:
+            with self.backend.computing():
+                return self.called(x_t, alpha, weights, warped)
+
         return direction_loss(
-            lambda x_t, alpha: self.network(x_t, alpha, labels),
+            network,
             x,
-            torch.randn_like(x),
-            t,
-            self.schedule,
+            draws.z,
+            draws.t,
+            self.groupings.schedule,
             weighting=self.training.weighting,
             mask_pending=self.training.mask_pending,
+            orders=draws.spans,
         )
 
+    def _wrapped(self) -> Any:
+        """Return the network as it is called: compiled if asked to, and exchanging gradients between processes."""
+        on_gpu = self.backend.place.type == "cuda"
+        called: Any = self.network
+        if self.world.size > 1 and not self.training.shard:
+            called = DistributedDataParallel(called, [self.backend.place] if on_gpu else None)
+        wanted = on_gpu if self.training.compile == "auto" else self.training.compile == "on"
+        return self.backend.compile(called) if wanted else called
+
     def state(self) -> dict[str, np.ndarray]:
-        """Return everything a step changes, by name, in host memory."""
+        """Return everything a step changes, by name, in host memory; every process must ask."""
         tensors = {f"network.{name}": value for name, value in self.parameters.items()}
         tensors |= {f"ema.{name}": value for name, value in self.averages.items()}
+        steps = torch.zeros(())
         for name, value in self.parameters.items():
-            moments = self.optimizer.state.get(value) or {
-                "exp_avg": torch.zeros_like(value),
-                "exp_avg_sq": torch.zeros_like(value),
-            }
-            tensors |= {f"optimizer.{moment}.{name}": moments[moment] for moment in ("exp_avg", "exp_avg_sq")}
-        return {name: self.backend.to_numpy(value) for name, value in tensors.items()}
+            moments: Any = self.optimizer.state.get(value) or {}
+            for moment in ("exp_avg", "exp_avg_sq"):
+                tensors[f"optimizer.{moment}.{name}"] = moments.get(moment, torch.zeros_like(value))
+            steps = moments.get("step", steps)
+        return {name: self.backend.to_numpy(whole(value)) for name, value in (*tensors.items(), ("optimizer.step", steps))}
 
-    def load_state(self, tensors: Mapping[str, np.ndarray], step: int) -> None:
-        """Go on from `state` after `step` steps. Raises: CheckpointError if a name or shape does not fit."""
+    def load_state(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Go on from `state`. Raises: CheckpointError if a name or shape does not fit."""
         self.backend.import_parameters(self.network, _part(tensors, "network."))
         self.backend.import_parameters(self.average, _part(tensors, "ema."))
+        on_gpu = self.backend.place.type == "cuda"
         for name, value in self.parameters.items():
-            moments: dict[str, Any] = {
-                "step": torch.tensor(float(step), device=value.device if value.is_cuda else "cpu")
-            }
+            taken = torch.tensor(float(tensors["optimizer.step"]), device=value.device if on_gpu else "cpu")
+            moments: dict[str, Any] = {"step": taken}
             for moment in ("exp_avg", "exp_avg_sq"):
                 stored = tensors.get(f"optimizer.{moment}.{name}")
                 shape, got = tuple(value.shape), getattr(stored, "shape", None)
                 if stored is None or got != shape:
                     raise CheckpointError(f"optimizer.{moment}.{name}: expected shape {shape}, got {got}")
-                moments[moment] = self.backend.asarray(stored).clone()
+                moments[moment] = torch.zeros_like(value.detach())
+                fill(moments[moment], stored)
             self.optimizer.state[value] = moments
-
-    def ema_network(self) -> nn.Module:
-        """Return the network with averaged weights, ready to sample from."""
-        return self.average
 
 
 def _part(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _mixed(seed: int, step: int) -> int:
-    """Hash (seed, step) into a generator's seed."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from gdm.backends.torch import augment
 from gdm.backends.torch.unet import UNet
 from gdm.conditioning import clock, plane_count, planes
 from gdm.errors import ConfigError, ShapeError, nearest
@@ -22,8 +23,11 @@ class GroupwiseUNet(nn.Module):
     In both ways of conditioning the mean of alpha is the clock of the noise embedding. Besides,
     "map" concatenates A(t) to x_t as planes, as in Sec. 3.1, and "film" maps alpha into the embedding.
 
+    labels: the class of each image, or a weight per class, of which all zeros means no class.
+    warps: the labels of the augmentation that an image went through; None for images as they are.
+
     Shapes: x_t (batch, C, H, W), alpha (batch, k) in [0, 1], labels (batch,) integers or
-        (batch, classes) weights -> (batch, C, H, W)
+        (batch, classes) weights, warps (batch, 9) -> (batch, C, H, W)
     Raises: ShapeError for a schedule whose events are not images, or inputs that do not fit it;
         ConfigError for sizes from which no network can be built
 
@@ -34,7 +38,9 @@ class GroupwiseUNet(nn.Module):
         torch.Size([5, 1, 8, 8])
     """
 
-    def __init__(self, schedule: Schedule, config: NetworkConfig, *, classes: int = 0) -> None:
+    def __init__(
+        self, schedule: Schedule, config: NetworkConfig, *, classes: int = 0, augmented: bool = False
+    ) -> None:
         super().__init__()
         if len(schedule.shape) != 3:
             raise ShapeError(f"schedule: need an image's shape (C, H, W), got {schedule.shape}; reshape the data?")
@@ -43,7 +49,8 @@ class GroupwiseUNet(nn.Module):
             hint = nearest(config.conditioning, ways)
             raise ConfigError(f"conditioning: need one of {ways}, got {config.conditioning!r}{hint}")
         channels, *sides = schedule.shape
-        self.schedule = schedule
+        self.schedule, self.classes = schedule, classes
+        self.warps = augment.LABELS if augmented else 0
         self.as_map = config.conditioning == "map"
         self.unet = UNet(
             channels + plane_count(schedule) if self.as_map else channels,
@@ -55,10 +62,12 @@ class GroupwiseUNet(nn.Module):
             attention=config.attention,
             dropout=config.dropout,
             classes=classes,
-            film=0 if self.as_map else schedule.k,
+            film=(0 if self.as_map else schedule.k) + self.warps,
         )
 
-    def forward(self, x_t: Tensor, alpha: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x_t: Tensor, alpha: Tensor, labels: Tensor | None = None, warps: Tensor | None = None
+    ) -> Tensor:
         if x_t.shape[1:] != self.schedule.shape:
             shape = self.schedule.shape
             raise ShapeError(f"x_t: need (batch, *{shape}), got {tuple(x_t.shape)}; add a batch axis?")
@@ -67,6 +76,14 @@ class GroupwiseUNet(nn.Module):
                 f"alpha: need one data weight per image and group, {(x_t.shape[0], self.schedule.k)}, "
                 f"got {tuple(alpha.shape)}; use the alpha of the network's own schedule"
             )
-        if self.as_map:
-            return self.unet(torch.cat((x_t, planes(self.schedule, alpha)), dim=1), clock(alpha), labels)
-        return self.unet(x_t, clock(alpha), labels, film=alpha)
+        x = torch.cat((x_t, planes(self.schedule, alpha)), dim=1) if self.as_map else x_t
+        return self.unet(x, clock(alpha), labels, film=self._film(alpha, warps))
+
+    def _film(self, alpha: Tensor, warps: Tensor | None) -> Tensor | None:
+        """Return what enters the embedding besides the clock and the class: alpha, and the augmentation."""
+        told = [] if self.as_map else [alpha]
+        if self.warps:
+            told.append(alpha.new_zeros(len(alpha), self.warps) if warps is None else warps)
+        elif warps is not None:
+            raise ShapeError("warps: this network knows no augmentation; leave them out, or build it with augmented=True")
+        return torch.cat(told, dim=1) if told else None
