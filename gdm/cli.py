@@ -10,7 +10,8 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 2 for an error that is explained, 130 for an interrupt."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _first_process_speaks():
             warnings.showwarning = _warn
             return _dispatch(argv)
     except GDMError as error:
@@ -104,6 +105,16 @@ Groupwise diffusion models: train, sample, look.
 
   gdm train examples/configs/digits.toml
   gdm sample runs/digits"""
+
+
+@contextmanager
+def _first_process_speaks() -> Iterator[None]:
+    """Of the processes that torchrun starts, let number 0 alone print; errors are every process's own."""
+    if os.environ.get("RANK", "0") == "0":
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -29,10 +29,6 @@ class World(Protocol):
         """Wait until all processes are here."""
         ...
 
-    def leave(self) -> None:
-        """Take leave of the others, at the end of a program."""
-        ...
-
 
 class Alone:
     """One process."""
@@ -50,9 +46,6 @@ class Alone:
         return [values]
 
     def wait(self) -> None:
-        pass
-
-    def leave(self) -> None:
         pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ def join() -> World:
     if not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, timeout=STALL)
+        atexit.register(distributed.destroy_process_group)
     return Processes()
 
 
@@ -55,7 +57,3 @@ class Processes:
 
     def wait(self) -> None:
         distributed.barrier()
-
-    def leave(self) -> None:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
