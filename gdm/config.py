@@ -52,11 +52,15 @@ class DataConfig(Section):
     """Which images to train on, and how they are brought to one shape; see `gdm.data.load`."""
 
     section: ClassVar[str] = "data"
-    source: str = "digits"  # "digits", a folder of images or an .npz; relative to the current directory
+    source: str = "digits"  # a folder, zip, .npz, CIFAR-10 tarball, IDX, hf:NAME; relative to the current directory
+    split: str = "train"  # which part, where a source has several: CIFAR-10 and IDX "train" or "test"
     size: Natural = 0  # pixels: resize the shorter side and crop the centre; 0 = as stored
     channels: Literal[0, 1, 3] = 0  # 1 = grey, 3 = RGB, 0 = as the data
     labels: bool = False  # read class labels, for a class-conditional model
     flip: bool = False  # mirror half of the training images, left to right
+    skip_corrupt: bool = False  # leave out images that cannot be read, with a warning, instead of stopping
+    workers: Natural = 0  # threads that decode images; 0 = one per core
+    memory: NotNegative = 0.0  # gigabytes of images to keep decoded; more are decoded per batch; 0 = half of what is free
 
 
 @dataclass(frozen=True, slots=True)

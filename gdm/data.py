@@ -1,21 +1,25 @@
-"""Images to train on: read from any source into one array of bytes, with a hash and a stateless order.
+"""Images to train on: read from any source as bytes of one shape, with a hash and a stateless order.
 
-A source is read by one function, which yields uint8 images (height, width, channels); what follows (sizes,
-grey or colour, labels, the hash) is the same for all of them. Nothing here keeps a random generator: which
-images make up a batch, and which are mirrored, is a function of (seed, step), so a run resumes exactly.
+`gdm.sources` finds and reads them; what follows (sizes, grey or colour, labels, the hash) is the same for all
+sources, and the same whether the images are kept in memory or decoded per batch. Nothing here keeps a random
+generator: which images make up a batch, and which are mirrored, is a function of (seed, step), so a run
+resumes exactly.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from gdm import sources
 from gdm.config import DataConfig
+from gdm.decoding import Encoded, pixels_digest
 from gdm.errors import DataError, ValueRangeError
-from gdm.images import read, resize, with_channels
+from gdm.gathering import Size, gather
 
 # What a stream of random bits is for; part of its key, so that no two uses share bits.
 _ORDER, _FLIP = 1, 2
@@ -23,11 +27,13 @@ _ORDER, _FLIP = 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images of one shape, in memory as bytes, with optional class labels. Read-only.
+    """Images of one shape, as bytes, with optional class labels. Read-only.
 
-    images: uint8 (n, C, H, W), C = 1 (grey) or 3 (RGB)
+    images: uint8 (n, C, H, W), C = 1 (grey) or 3 (RGB); an array, or `Encoded` images, decoded when asked for
     labels: int64 (n,), indices into `classes`; None for a set without labels
     classes: the name of each class
+    skipped: the names of images that were left out because they cannot be read
+    sizes: how many images the source stores in each (width, height, channels)
 
     Raises: DataError for arrays of another kind or of sizes that do not fit
 
@@ -36,16 +42,19 @@ class Dataset:
     ((1, 8, 8), 1797)
     """
 
-    images: np.ndarray
+    images: np.ndarray | Encoded
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    sizes: Mapping[Size, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         images = self.images
         if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
             got = f"{images.dtype} {images.shape}"
             raise DataError(f"images: expected uint8 (n, C, H, W), got {got}; see gdm.images.to_uint8")
-        object.__setattr__(self, "images", _frozen(images))
+        if isinstance(images, np.ndarray):
+            object.__setattr__(self, "images", _frozen(images))
         if self.labels is None:
             return
         labels = np.asarray(self.labels)
@@ -68,23 +77,22 @@ class Dataset:
     @functools.cached_property
     def hash(self) -> str:
         """SHA-256 (hex) over shape, dtype, images and labels: equal for equal data on every machine."""
-        digest = hashlib.sha256(f"{self.images.shape} {self.images.dtype}".encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        digest = pixels_digest(self.images)
         if self.labels is not None:
             digest.update(b"labels" + self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
 
-    def batch(self, indices: np.ndarray, flip: np.ndarray | None = None) -> np.ndarray:
-        """Return the images with these indices, as a network sees them: x / 127.5 - 1.
+    def take(self, indices: np.ndarray, flip: np.ndarray | None = None) -> np.ndarray:
+        """Return a copy of the images with these indices; several threads may ask at once.
 
-        flip: which of them to mirror, left to right.
+        flip: which of them to mirror, left to right. `gdm.images.to_unit` makes them what a network sees.
 
-        Shapes: indices (batch,), flip bool (batch,) -> float32 (batch, C, H, W) in [-1, 1]
+        Shapes: indices (batch,), flip bool (batch,) -> uint8 (batch, C, H, W), C-contiguous
         """
-        images = self.images[indices]
+        images = np.ascontiguousarray(self.images[np.asarray(indices)])
         if flip is not None:
-            images = np.where(flip[:, None, None, None], images[..., ::-1], images)
-        return images / np.float32(127.5) - np.float32(1)
+            images[flip] = images[flip][..., ::-1]
+        return images
 
 
 def batch_indices(n: int, batch: int, step: int, seed: int) -> np.ndarray:
@@ -128,31 +136,32 @@ def _frozen(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def load(config: DataConfig) -> Dataset:
-    """Read the images that `config` names into memory, brought to one shape.
+def load(config: DataConfig, *, progress: bool = False) -> Dataset:
+    """Read the images that `config` names, brought to one shape, by several threads (`workers`).
 
-    source: "digits" (1797 handwritten digits, 8 x 8, from scikit-learn), a folder (its images, those of its
-        subfolders too, sorted; the subfolder is the class), or an .npz with `images` and perhaps `labels`.
+    source: "digits" (1797 handwritten digits, 8 x 8, from scikit-learn); a folder (its images, those of its
+        subfolders too, sorted; the subfolder is the class); a zip of the same, read without extracting it; in both
+        a `dataset.json` of labels goes before the subfolders; an .npz with `images` and perhaps `labels`; CIFAR-10's
+        own tarball; IDX (the MNIST family); Hugging Face `datasets`, as hf:NAME or hf:NAME/CONFIG.
         Transparent parts become white, 16 bits become 8, an animation is its first frame.
+    split: which part of a source that has several.
     size: resizes the shorter side and crops the centre, so that images of any sizes fit; 0 keeps them.
-    channels: 1 is grey, 3 is RGB, 0 is grey if every image is; the array of an .npz keeps its channels.
+    channels: 1 is grey, 3 is RGB, 0 is grey if every image is; an array keeps its channels.
+    memory: images that take more gigabytes are read once, for the checks and the hash, and again per batch.
+    skip_corrupt: leaves out what cannot be read, with a warning; `Dataset.skipped` names it.
 
     Raises: DataError for a source that is missing, empty, corrupt, or of mixed sizes without `size`
     """
-    source = read(config)
-    names, images = [], []
-    for name, image in source.images:
-        names.append(name)
-        images.append(resize(image, config.size))
-        if images[-1].shape[:2] != images[0].shape[:2]:
-            sizes = [f"{names[i]} is {images[i].shape[1]} x {images[i].shape[0]}" for i in (0, -1)]
-            remedy = f"set data.size, for example data.size={min(images[0].shape[:2])}"
-            raise DataError(f"expected images of one size, got {' and '.join(sizes)}; {remedy}")
-    channels = config.channels or max(image.shape[-1] for image in images)
-    stacked = np.stack([with_channels(image, channels) for image in images]).transpose(0, 3, 1, 2)
-    if not config.labels:
-        return Dataset(np.ascontiguousarray(stacked))
-    if source.labels is None:
-        raise DataError(f"data.labels is true, but {config.source} has no labels; set data.labels=false")
-    classes, labels = np.unique(np.asarray(source.labels), return_inverse=True)
-    return Dataset(np.ascontiguousarray(stacked), labels, tuple(str(name) for name in classes))
+    return read(sources.find(config), config, progress=progress)
+
+
+def read(source: sources.Source, config: DataConfig, *, progress: bool = False) -> Dataset:
+    """Read the images of an open source; see `load`."""
+    if config.labels and source.labels is None:
+        raise DataError(f"data.labels is true, but {config.source} has no labels: {source.unlabelled}")
+    images, kept, skipped, sizes = gather(source, config, progress)
+    if skipped:
+        listed = ", ".join(skipped[:3]) + ", ..." * (len(skipped) > 3)
+        warnings.warn(f"{len(skipped)} of {source.count} images cannot be read and are left out: {listed}", stacklevel=3)
+    labels = source.labels[kept] if config.labels and source.labels is not None else None
+    return Dataset(images, labels, source.classes if config.labels else (), skipped, sizes)

@@ -1,23 +1,36 @@
-"""Images as bytes: readers that yield uint8 (height, width, channels) as a person sees them, and back from [-1, 1]."""
+"""Images as bytes: files decoded to uint8 (height, width, channels) as a person sees them; to [-1, 1] and back."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Iterable
+import io
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from gdm.config import DataConfig
 from gdm.errors import DataError, DTypeError, ValueRangeError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
+class CorruptImageError(DataError):
+    """One image that cannot be read, among others that perhaps can."""
+
+
+def to_unit(images: np.ndarray) -> np.ndarray:
+    """Return bytes as a network sees them, x / 127.5 - 1. Inverse of `to_uint8`.
+
+    Shapes: uint8 (...) -> float32 (...) in [-1, 1] of the same shape
+    Raises: DTypeError for what is not uint8
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise DTypeError(f"images: expected uint8, got {images.dtype}; are they in [-1, 1] already?")
+    return images / np.float32(127.5) - np.float32(1)
+
+
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Return images from [-1, 1] as bytes, rounded to the nearest and clipped. Inverse of `gdm.data.Dataset.batch`.
+    """Return images from [-1, 1] as bytes, rounded to the nearest and clipped. Inverse of `to_unit`.
 
     Shapes: float (...) -> uint8 (...) of the same shape
     Raises: DTypeError for integers; ValueRangeError for NaN
@@ -31,63 +44,27 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
-class Source(NamedTuple):
-    """What a reader yields: a name (for errors) and uint8 (H, W, 1 or 3) per image, and a label per image."""
+def decode(file: Path | bytes, name: str) -> np.ndarray:
+    """Return an image file as a person sees it, uint8 (H, W, 1 or 3): upright, on white, the first frame.
 
-    images: Iterable[tuple[str, np.ndarray]]
-    labels: Iterable[Any] | None
+    file: its path or its content; name: what errors call it
 
-
-def read(config: DataConfig) -> Source:
-    """Return the images that `config.source` names, as they are stored. Raises: DataError"""
-    path = Path(config.source).expanduser()
-    if config.source == "digits":
-        return _read_digits()
-    if config.source and path.is_dir():
-        return _read_folder(path, config.labels)
-    if path.suffix.lower() == ".npz" and path.is_file():
-        return _read_npz(path)
-    problem = "is a file of another kind" if path.is_file() else f"does not exist (looked in {Path.cwd()})"
-    expected = "expected 'digits', a folder of images or an .npz file"
-    raise DataError(f"data.source: {expected}; {config.source!r} {problem}")
-
-
-def _read_digits() -> Source:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise _missing("scikit-learn") from error
-    digits: Any = load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]  # stored as 0 to 16
-    return Source(((f"digit {i}", image) for i, image in enumerate(images)), digits.target)
-
-
-def _read_folder(folder: Path, labels: bool) -> Source:
-    """List the images below `folder`, in the same order on every machine; hidden files do not count."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_image(path))
-    names = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
-    if not names:
-        raise DataError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}")
-    loose = [name for name in names if "/" not in name]
-    if labels and loose:
-        remedy = "move it into a subfolder named after its class, or set data.labels=false"
-        raise DataError(f"{folder / loose[0]}: expected a subfolder, whose name is the class; {remedy}")
-    classes = [name.split("/")[0] for name in names] if labels else None
-    return Source(((str(folder / name), _decode(folder / name)) for name in names), classes)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
-
-
-def _decode(path: Path) -> np.ndarray:
-    """Return an image file as a person sees it, uint8 (H, W, 1 or 3): upright, on white, the first frame."""
+    Raises: CorruptImageError, with the name; DataError if Pillow is missing
+    """
     image_module, operations = _pillow()
     try:
-        with image_module.open(path) as image:
-            return _to_bytes(operations.exif_transpose(image))
+        with image_module.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            operations.exif_transpose(image, in_place=True)  # else it copies those that are upright already
+            return _to_bytes(image)
     except Exception as error:  # decoders raise anything from OSError to struct.error: the file is the cause
-        raise DataError(f"{path}: cannot be read as an image ({error}); replace or remove it") from error
+        problem = str(error).replace(repr(file), "the file") if isinstance(file, Path) else _without_address(error)
+        remedy = "replace or remove it, or leave such images out: data.skip_corrupt=true"
+        raise CorruptImageError(f"{name}: cannot be read as an image ({problem}); {remedy}") from error
+
+
+def _without_address(error: Exception) -> str:
+    """Return what went wrong; Pillow names a file in memory by its address."""
+    return "it is of no known format" if "BytesIO" in str(error) else str(error)
 
 
 def _to_bytes(image: Any) -> np.ndarray:
@@ -100,45 +77,14 @@ def _to_bytes(image: Any) -> np.ndarray:
     if image.has_transparency_data:
         white = image_module.new("RGBA", image.size, "white")
         image = image_module.alpha_composite(white, image.convert("RGBA"))
-    colour = np.asarray(image.convert("RGB"))
-    is_grey = (colour == colour[..., :1]).all()
-    return colour[..., :1] if is_grey else colour
+    if image.mode == "L":
+        return np.asarray(image)[..., None]
+    colour = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return colour[..., :1] if _is_grey(colour[:1]) and _is_grey(colour) else colour  # the first row tells most apart
 
 
-def _read_npz(path: Path) -> Source:
-    try:
-        # Opened as a zip first: numpy.load alone would also accept a single array.
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read as an .npz ({error}); write it with numpy.savez") from error
-    labels = arrays.pop("labels", None)
-    if "images" not in arrays and len(arrays) != 1:
-        raise DataError(f"{path}: expected an array named 'images', got {sorted(arrays)}; rename one")
-    images = _array_to_bytes(arrays.get("images", next(iter(arrays.values()))), path)
-    if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "iuU"):
-        got = f"{labels.dtype} {labels.shape}"
-        raise DataError(f"{path}: labels: expected {len(images)} integers or names, got {got}; one per image")
-    return Source(((f"image {i} of {path}", image) for i, image in enumerate(images)), labels)
-
-
-def _array_to_bytes(images: np.ndarray, path: Path) -> np.ndarray:
-    """Return the array of an .npz as uint8 (n, H, W, C)."""
-    layouts = [axis for axis in (-1, 1) if images.ndim == 4 and images.shape[axis] in (1, 3)]
-    if images.ndim == 3:
-        images, layouts = images[..., None], [-1]
-    if len(layouts) != 1 or not images.size:
-        expected = "expected (n, H, W), (n, H, W, C) or (n, C, H, W) with C = 1 or 3"
-        raise DataError(f"{path}: images: {expected}, got {images.shape}")
-    images = np.moveaxis(images, layouts[0], -1)
-    if images.dtype == np.uint8:
-        return images
-    low, high = images.min(), images.max()
-    if images.dtype.kind != "f" or not (-1 <= low and high <= 1):
-        got = f"{images.dtype} from {low} to {high}"
-        expected = "expected uint8 from 0 to 255, or floats in [0, 1] or [-1, 1]"
-        raise DataError(f"{path}: images: {expected}, got {got}; convert them first")
-    return to_uint8(images if low < 0 else images * np.float32(2) - np.float32(1))
+def _is_grey(colour: np.ndarray) -> bool:
+    return bool((colour == colour[..., :1]).all())
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
@@ -165,9 +111,10 @@ def _pillow() -> tuple[Any, Any]:
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
-        raise _missing("Pillow") from error
+        raise missing("Pillow") from error
     return Image, ImageOps
 
 
-def _missing(package: str) -> DataError:
+def missing(package: str) -> DataError:
+    """Return the error that says which package reading needs."""
     return DataError(f'reading these images needs {package}; install it with: pip install "gdm[train]"')

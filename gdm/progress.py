@@ -25,3 +25,15 @@ def sampling_bar(images: int, calls: int) -> Iterator[Callable[[], None]]:
                 bar.set_postfix_str(f"{images * bar.n / calls / seconds:.1f} images/s", refresh=False)
 
         yield advance
+
+
+@contextmanager
+def reading_bar(images: int, shown: bool) -> Iterator[Callable[[], object]]:
+    """Show how many images are read, if `shown` and it takes more than a second. Yields what to call after each."""
+    if not shown:
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=images, unit="image", desc="read", dynamic_ncols=True, mininterval=0.5, delay=1) as bar:
+        yield bar.update
