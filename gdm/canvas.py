@@ -10,7 +10,7 @@ import numpy as np
 
 from gdm.errors import ShapeError, ValueRangeError
 from gdm.files import write_atomic
-from gdm.images import to_uint8
+from gdm.pixels import to_uint8
 
 VERMILION, BLUE, GREY = "#D55E00", "#0072B2", "#999999"  # Okabe and Ito (2008)
 FORMATS = (".png", ".pdf", ".svg")  # of figures

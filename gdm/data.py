@@ -52,7 +52,7 @@ class Dataset:
         images = self.images
         if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
             got = f"{images.dtype} {images.shape}"
-            raise DataError(f"images: expected uint8 (n, C, H, W), got {got}; see gdm.images.to_uint8")
+            raise DataError(f"images: expected uint8 (n, C, H, W), got {got}; see gdm.pixels.to_uint8")
         if isinstance(images, np.ndarray):
             object.__setattr__(self, "images", _frozen(images))
         if self.labels is None:
@@ -85,7 +85,7 @@ class Dataset:
     def take(self, indices: np.ndarray, flip: np.ndarray | None = None) -> np.ndarray:
         """Return a copy of the images with these indices; several threads may ask at once.
 
-        flip: which of them to mirror, left to right. `gdm.images.to_unit` makes them what a network sees.
+        flip: which of them to mirror, left to right. `gdm.pixels.to_unit` makes them what a network sees.
 
         Shapes: indices (batch,), flip bool (batch,) -> uint8 (batch, C, H, W), C-contiguous
         """

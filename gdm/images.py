@@ -1,4 +1,4 @@
-"""Images as bytes: files decoded to uint8 (height, width, channels) as a person sees them; to [-1, 1] and back."""
+"""Images as bytes: files decoded to uint8 (height, width, channels) as a person sees them."""
 
 from __future__ import annotations
 
@@ -8,40 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gdm.errors import DataError, DTypeError, ValueRangeError
+from gdm.errors import DataError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 class CorruptImageError(DataError):
     """One image that cannot be read, among others that perhaps can."""
-
-
-def to_unit(images: np.ndarray) -> np.ndarray:
-    """Return bytes as a network sees them, x / 127.5 - 1. Inverse of `to_uint8`.
-
-    Shapes: uint8 (...) -> float32 (...) in [-1, 1] of the same shape
-    Raises: DTypeError for what is not uint8
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise DTypeError(f"images: expected uint8, got {images.dtype}; are they in [-1, 1] already?")
-    return images / np.float32(127.5) - np.float32(1)
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Return images from [-1, 1] as bytes, rounded to the nearest and clipped. Inverse of `to_unit`.
-
-    Shapes: float (...) -> uint8 (...) of the same shape
-    Raises: DTypeError for integers; ValueRangeError for NaN
-    """
-    images = np.asarray(images)
-    if images.dtype.kind != "f":
-        raise DTypeError(f"images: expected floats in [-1, 1], got {images.dtype}; are they bytes already?")
-    if np.isnan(images).any():
-        count = np.isnan(images).sum()
-        raise ValueRangeError(f"images: expected numbers in [-1, 1], got {count} NaN; look for their origin")
-    return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def decode(file: Path | bytes, name: str) -> np.ndarray:

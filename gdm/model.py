@@ -17,7 +17,6 @@ from gdm.errors import CheckpointError, ValueRangeError, nearest
 from gdm.progress import sampling_bar
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps, get, plan
-from gdm.training import schedule_tensors
 
 Labels = int | str | Sequence[int | str] | np.ndarray | None
 Solve = Callable[[Any, slice], Any]  # (network, which images) -> their results
@@ -218,6 +217,16 @@ def load(run: str | Path, backend: str | None = None, device: str | None = None)
     averages = {key[4:]: value for key, value in saved.tensors.items() if key.startswith("ema.")}
     maker.import_parameters(network, averages)
     return Model(network, schedule, spec, maker, classes, saved.step)
+
+
+def schedule_tensors(schedule: Schedule) -> dict[str, np.ndarray]:
+    """Return what a schedule is, for the checkpoint: group labels, intervals, and the frequency order of its basis."""
+    trailing = schedule.basis.order.reshape(-1, *schedule.shape[-2:])[0]
+    return {
+        "schedule.labels": schedule.partition.compact,
+        "schedule.intervals": schedule.intervals,
+        "schedule.order": trailing,
+    }
 
 
 def _check_schedule(run: Path, schedule: Schedule, tensors: dict[str, np.ndarray]) -> None:

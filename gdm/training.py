@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdm import checkpoint
-from gdm.canvas import lay_out_grid
+from gdm.canvas import image_grid
 from gdm.config import Config
 from gdm.errors import TrainingError
 from gdm.logbook import Logbook
@@ -135,7 +135,8 @@ class _State:
             images = self.ready.backend.to_numpy(model.generate(64, seed=config.seed, steps=steps, solver="ab2"))
             if self.log:
                 name = f"grouping{number}" if len(self.ready.groupings.members) > 1 else "samples"
-                self.log.picture(self.step, name, lay_out_grid(images))
+                path = self.run / "samples" / f"{name}-{self.step:08d}.png"
+                self.log.picture(self.step, name, image_grid(images, path))
 
 
 def _mean(losses: list[float]) -> float:

@@ -27,6 +27,7 @@ REFERENCE = sorted((ROOT / "reference").rglob("*.py"))
 LAYERS = (
     ("errors", "frequency", "version"),
     ("arrays",),
+    ("pixels",),
     ("partition", "basis", "path"),
     ("families",),
     ("schedule",),

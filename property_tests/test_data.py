@@ -18,7 +18,7 @@ from PIL import Image
 from gdm import data
 from gdm.config import DataConfig
 from gdm.errors import DataError, DTypeError, ValueRangeError
-from gdm.images import to_uint8, to_unit
+from gdm.pixels import to_uint8, to_unit
 
 # Recorded once: a change would silently break the resuming of old runs.
 RECORDED_ORDER = [5, 3, 7, 8, 2, 4, 1, 0, 6, 9]

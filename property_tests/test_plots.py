@@ -12,7 +12,7 @@ from PIL import Image
 
 import gdm
 from gdm import canvas, checkpoint, diagrams, errors, plots
-from gdm.images import to_uint8
+from gdm.pixels import to_uint8
 from property_tests.runs import exact
 from property_tests.support import agree, refused, same_bits
 

@@ -19,7 +19,7 @@ from gdm import model, plots
 from gdm.canvas import checked_name
 from gdm.commands import add_backend, add_sampling, positive, whole
 from gdm.files import write_atomic
-from gdm.images import to_uint8
+from gdm.pixels import to_uint8
 from gdm.solver import get
 
 

@@ -6,7 +6,7 @@ checkpoints, the log, sample grids, and what the run is.
   gdm train examples/configs/digits.toml
   gdm train examples/configs/digits.toml training.steps=500 schedule.kind=rows --run runs/rows
   gdm train examples/configs/digits.toml --dry-run
-  torchrun --nproc-per-node 8 -m gdm train CONFIG.toml       on eight GPUs, or eight processes
+  torchrun --nproc-per-node 8 -m gdm train CONFIG.toml -o DIR       on eight GPUs, or eight processes
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     dry = "measure a few steps here, say what the run would take, write nothing"
     parser.add_argument("config", type=Path, metavar="CONFIG.toml", help="what to train, on what, how long")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings: training.steps=500")
-    parser.add_argument("--run", type=Path, metavar="DIR", help=folder)
+    parser.add_argument("-o", "--run", type=Path, metavar="DIR", help=folder)  # torchrun knows a --run-path: -o
     parser.add_argument("--no-resume", action="store_true", help="refuse a folder that holds a run")
     parser.add_argument("--dry-run", action="store_true", help=dry)
     add_backend(parser)

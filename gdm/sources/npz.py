@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gdm.errors import DataError
-from gdm.images import to_uint8
+from gdm.pixels import to_uint8
 from gdm.sources.base import Source, of_array
 
 WORDS, SPLIT = "an .npz file", False

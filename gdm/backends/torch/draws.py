@@ -6,17 +6,19 @@ changes no sample's noise.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gdm.backends.torch import augment
-from gdm.config import TrainingConfig
 from gdm.groupings import Groupings
 from gdm.objective import stratify
 from gdm.schedule import Spans
+
+if TYPE_CHECKING:
+    from gdm.config import TrainingConfig
 
 
 class Draws(NamedTuple):

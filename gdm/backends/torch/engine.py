@@ -19,7 +19,7 @@ from gdm.backends.torch.sharding import fill, own, shard, whole
 from gdm.backends.world import share
 from gdm.errors import CheckpointError, ConfigError
 from gdm.groupings import Groupings
-from gdm.images import to_unit
+from gdm.pixels import to_unit
 from gdm.objective import direction_loss
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Trainer:
             yield (x[chosen], None if told is None else told[chosen], rows(mine, chosen)), waiting
 
     def _loss(self, images: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:
-        x, warped = to_unit(images.to(self.backend.dtype)), None
+        x, warped = to_unit(images, self.backend.dtype), None
         if draws.warp is not None:
             x, warped = augment.apply(x, draws.warp)
         weights = None
