@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gdm import backends, checkpoint, flow
+from gdm import backends, checkpoint, flow, sampling
 from gdm.arrays import namespace
-from gdm.config import Config, build_schedule, from_dict
-from gdm.errors import CheckpointError, ValueRangeError, nearest
+from gdm.config import Config, build_groupings, from_dict
+from gdm.errors import CheckpointError, PartitionError, ValueRangeError
+from gdm.partition import Partition
 from gdm.progress import sampling_bar
+from gdm.sampling import Labels
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps, get, plan
 
-Labels = int | str | Sequence[int | str] | np.ndarray | None
-Solve = Callable[[Any, slice], Any]  # (network, which images) -> their results
+Watch = Callable[[int], None]  # told before each network call how many images it is for
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +28,17 @@ class Model:
     """A network with its schedule: generates, encodes, decodes and completes images, batch by batch.
 
     network: (x_t, alpha, labels=None) -> u, with averaged weights; spec: the run's config;
-    classes: the name of each class, empty for a model without; step: how long it was trained
+    classes: the name of each class, empty for a model without; step: how long it was trained;
+    groups: those that the network is told alpha of (None: the schedule's); program: the network compiled
 
-    Arrays are the backend's, (n, *event) in [-1, 1]; NumPy arrays are accepted too. `labels` are class
-    numbers or names, one for all images or one each.
+    Arrays are the backend's, (n, *event) in [-1, 1]; NumPy arrays are accepted too. All methods take
+
+    schedule: other intervals or another order, of the network's groups or unions of them; None is the run's.
+    labels: class numbers or names, one for all images or one each.
+    guidance: u_none + guidance (u_class - u_none) in place of u_class, for a model with classes that was trained
+        with label_dropout. 1 is no guidance, 0 is no class; others cost twice as much.
+    batch: images at once; None is as many as fit into memory on a GPU, and 64 elsewhere. Images do not depend
+        on it, to rounding.
     """
 
     network: Any
@@ -39,6 +47,8 @@ class Model:
     backend: backends.Backend
     classes: tuple[str, ...] = ()
     step: int = 0
+    groups: Partition | None = None
+    program: Any = None
 
     def generate(
         self,
@@ -48,8 +58,9 @@ class Model:
         first: int = 0,
         steps: Steps = 128,
         solver: str | Solver = "euler",
-        batch: int = 64,
+        batch: int | None = None,
         labels: Labels = None,
+        guidance: float = 1.0,
         schedule: Schedule | None = None,
         progress: bool = False,
         trajectory: bool = False,
@@ -59,24 +70,45 @@ class Model:
         An image follows from (seed, its index) alone, whatever n and batch, to rounding. Without labels, a
         model with classes takes them in turn.
 
-        schedule: other intervals or another order, of the same groups or unions of them; None is the run's.
         steps, solver, trajectory: as `gdm.generate`; progress: show a bar
 
         Shapes: -> (n, *event), or (groups + 1, n, *event) with trajectory
-        Raises: ValueRangeError, BudgetError, PartitionError (a schedule that the network cannot serve)
+        Raises: ValueRangeError, BudgetError, PartitionError (a schedule that the network cannot serve),
+            UnsupportedError (guidance that it has not learnt)
 
         Example: `gdm.load("runs/digits").generate(16, steps=32, solver="ab2")`
         """
-        chosen = schedule or self.schedule
-        if labels is None and self.classes:
-            labels = np.arange(first, first + n) % len(self.classes)
-        generate = partial(self._solver(flow.generate, steps, solver, chosen), trajectory=trajectory)
-        calls = get(solver).calls * sum(self.shares(steps, chosen)) if progress else 0
+        numbers = range(first, first + n)
+        generate = partial(self._solver(flow.generate, steps, solver, schedule), trajectory=trajectory)
+        calls = self.calls(steps, solver, schedule) if progress else 0
+        with sampling_bar(n, calls) as watch:
+            solve = partial(self._drawn, generate, seed, numbers)
+            labels = self._in_turn(labels, numbers)
+            parts = self._in_batches(n, batch, labels, guidance, schedule, solve, axis=int(trajectory), watch=watch)
+            return _joined(parts, axis=int(trajectory))
 
-        def solve(network: Any, rows: slice) -> Any:
-            return generate(network, self._latents(seed, rows, first))
+    def stream(
+        self,
+        numbers: Sequence[int],
+        *,
+        seed: int = 0,
+        steps: Steps = 128,
+        solver: str | Solver = "euler",
+        batch: int | None = None,
+        labels: Labels = None,
+        guidance: float = 1.0,
+        schedule: Schedule | None = None,
+        watch: Watch | None = None,
+    ) -> Iterator[Any]:
+        """Generate the images of a seed that have these numbers, batch by batch: for more than fit into memory.
 
-        return self._in_batches(n, batch, labels, solve, schedule=chosen, axis=int(trajectory), calls=calls)
+        watch: is called before each network call, with how many images it is for; the rest is as in `generate`
+
+        Shapes: yields (b, *event), in the order of `numbers`
+        """
+        solve = partial(self._drawn, self._solver(flow.generate, steps, solver, schedule), seed, numbers)
+        labels = self._in_turn(labels, numbers)
+        return self._in_batches(len(numbers), batch, labels, guidance, schedule, solve, watch=watch)
 
     def encode(
         self,
@@ -84,16 +116,22 @@ class Model:
         *,
         steps: Steps = 128,
         solver: str | Solver = "heun",
-        batch: int = 64,
+        batch: int | None = None,
         labels: Labels = None,
+        guidance: float = 1.0,
+        schedule: Schedule | None = None,
     ) -> Any:
         """Return the latents that generate `images`; arguments as `generate`.
 
         Shapes: (n, *event) in [-1, 1] -> (n, *event)
-        Raises: ShapeError, DTypeError (bytes: scale them first), ValueRangeError, BudgetError
+        Raises: ShapeError, DTypeError (bytes: scale them first), ValueRangeError, BudgetError, PartitionError
         """
-        x, encode = self.backend.asarray(images), self._solver(flow.encode, steps, solver)
-        return self._in_batches(x.shape[0], batch, labels, lambda network, rows: encode(network, x[rows]))
+        x, encode = self.backend.asarray(images), self._solver(flow.encode, steps, solver, schedule)
+
+        def solve(network: Any, rows: np.ndarray) -> Any:
+            return encode(network, x[rows])
+
+        return _joined(self._in_batches(x.shape[0], batch, labels, guidance, schedule, solve))
 
     def decode(
         self,
@@ -101,12 +139,18 @@ class Model:
         *,
         steps: Steps = 128,
         solver: str | Solver = "heun",
-        batch: int = 64,
+        batch: int | None = None,
         labels: Labels = None,
+        guidance: float = 1.0,
+        schedule: Schedule | None = None,
     ) -> Any:
         """Return the images that `latents` generate: the inverse of `encode`, whose arguments it takes."""
-        z, decode = self.backend.asarray(latents), self._solver(flow.generate, steps, solver)
-        return self._in_batches(z.shape[0], batch, labels, lambda network, rows: decode(network, z[rows]))
+        z, decode = self.backend.asarray(latents), self._solver(flow.generate, steps, solver, schedule)
+
+        def solve(network: Any, rows: np.ndarray) -> Any:
+            return decode(network, z[rows])
+
+        return _joined(self._in_batches(z.shape[0], batch, labels, guidance, schedule, solve))
 
     def complete(
         self,
@@ -116,87 +160,141 @@ class Model:
         seed: int = 0,
         steps: Steps = 128,
         solver: str | Solver = "euler",
-        batch: int = 64,
+        batch: int | None = None,
         labels: Labels = None,
+        guidance: float = 1.0,
+        schedule: Schedule | None = None,
     ) -> Any:
         """Keep the groups `known` of `images` and generate the others, from latents drawn as in `generate`.
 
-        Trustworthy if the known groups come first in the run's order of generation.
+        Trustworthy if the known groups come first in the order of generation: in a schedule that was trained.
 
         Shapes: (n, *event) in [-1, 1] -> (n, *event)
         Raises: as `encode`; ValueRangeError for a group that is not there
         """
-        x, complete = self.backend.asarray(images), self._solver(flow.complete, steps, solver)
+        x, complete = self.backend.asarray(images), self._solver(flow.complete, steps, solver, schedule)
 
-        def solve(network: Any, rows: slice) -> Any:
-            return complete(network, x[rows], known, self._latents(seed, rows))
+        def solve(network: Any, rows: np.ndarray) -> Any:
+            return complete(network, x[rows], known, self._latents(seed, rows.tolist()))
 
-        return self._in_batches(x.shape[0], batch, labels, solve)
+        return _joined(self._in_batches(x.shape[0], batch, labels, guidance, schedule, solve))
 
     def shares(self, steps: Steps, schedule: Schedule | None = None) -> tuple[int, ...]:
         """Return how a budget of steps is shared among the groups, in order of generation."""
         return tuple(segment.steps for segment in plan(schedule or self.schedule, steps))
 
+    def calls(self, steps: Steps, solver: str | Solver, schedule: Schedule | None = None) -> int:
+        """Return how often the network is called for a batch."""
+        return get(solver).calls * sum(self.shares(steps, schedule))
+
+    def compiled(self) -> Model:
+        """Return the same model with its network compiled; the last batch is filled up, so that this is done once."""
+        return replace(self, program=self.backend.compile(self.network))
+
+    def batch_for(self, n: int, guidance: float = 1.0) -> int:
+        """Return how many of n images to generate at once, by the memory that a small call of the network takes."""
+        known, rows = self.groups or self.schedule.partition, sampling.widening(guidance)
+
+        def call(count: int) -> None:
+            shapes = [(count * rows, *known.shape), (count * rows, known.k), (count * rows, len(self.classes))]
+            given = [self.backend.asarray(np.zeros(shape, np.float32)) for shape in shapes[: 2 + bool(self.classes)]]
+            with self.backend.inference():
+                self.network(*given)
+
+        return self.backend.batch_for(call, n)
+
+    def parents(self, schedule: Schedule) -> np.ndarray | None:
+        """Return the group of `schedule` for each group that the network is told alpha of; None if they are the same.
+
+        Raises: PartitionError, ValueRangeError for a schedule that the network cannot serve
+        """
+        if (schedule.basis, schedule.path) != (self.schedule.basis, self.schedule.path):
+            expected = f"{self.schedule.basis} and the {self.schedule.path.name} path of the run"
+            got = f"{schedule.basis} and {schedule.path.name}"
+            raise ValueRangeError(f"schedule: expected {expected}, got {got}; see Schedule.with_intervals")
+        known = self.groups or self.schedule.partition
+        if schedule.partition == known:
+            return None
+        try:
+            return schedule.partition.parents(known)
+        except PartitionError as error:
+            remedy = "choose unions of these, or train with this schedule among the groupings"
+            expected = f"groups of which the network's {known.k} are a refinement"
+            raise PartitionError(f"schedule: expected {expected}, got {schedule.partition}; {remedy}") from error
+
     def _solver(
-        self, solve: Callable[..., Any], steps: Steps, solver: str | Solver, schedule: Schedule | None = None
+        self, solve: Callable[..., Any], steps: Steps, solver: str | Solver, schedule: Schedule | None
     ) -> Callable[..., Any]:
         """Bind what every solve of this model shares; the network must see what it saw in training."""
         options: dict[str, Any] = {"schedule": schedule or self.schedule, "steps": steps, "solver": solver}
         return partial(solve, **options, mask_pending=self.spec.training.mask_pending)
 
-    def _latents(self, seed: int, rows: slice, first: int = 0) -> Any:
-        indices = range(first + rows.start, first + rows.stop)
-        return self.backend.asarray(flow.draw_latents(seed, indices, self.schedule.shape))
+    def _latents(self, seed: int, numbers: Sequence[int]) -> Any:
+        return self.backend.asarray(flow.draw_latents(seed, numbers, self.schedule.shape))
+
+    def _drawn(
+        self, generate: Callable[..., Any], seed: int, numbers: Sequence[int], network: Any, rows: np.ndarray
+    ) -> Any:
+        return generate(network, self._latents(seed, [numbers[row] for row in rows]))
+
+    def _in_turn(self, labels: Labels, numbers: Sequence[int]) -> Labels:
+        return sampling.in_turn(numbers, self.classes) if labels is None and self.classes else labels
 
     def _in_batches(
         self,
         n: int,
-        batch: int,
+        batch: int | None,
         labels: Labels,
-        solve: Solve,
+        guidance: float,
+        schedule: Schedule | None,
+        solve: Callable[[Any, np.ndarray], Any],
         *,
-        schedule: Schedule | None = None,
         axis: int = 0,
-        calls: int = 0,
+        watch: Watch | None = None,
+    ) -> Iterator[Any]:
+        """Check the arguments, then yield solve(network, which images) batch by batch; `axis` is that of images."""
+        sampling.check_count(n, batch)
+        parents = self.parents(schedule or self.schedule)
+        classes = sampling.class_numbers(labels, self.classes, n)
+        sampling.check_guidance(guidance, self.classes, self.spec.training.label_dropout)
+        size = min(n, batch or self.batch_for(n, guidance))
+
+        def part(rows: np.ndarray, size: int) -> Any:
+            """Solve for these rows; a compiled network gets batches of one size, whose excess is dropped."""
+            whole = rows if self.program is None else sampling.filled(rows, size)
+            given = None if classes is None else sampling.told(classes[whole], len(self.classes), guidance)
+            counted = None if watch is None else partial(watch, len(rows))
+            solved = solve(self._bound(parents, given, guidance, counted), whole)
+            return solved[: len(rows), ...] if axis == 0 else solved[:, : len(rows), ...]
+
+        return sampling.in_batches(n, size, part, self.backend)
+
+    def _bound(
+        self, parents: np.ndarray | None, told: np.ndarray | None, guidance: float, before: Callable[[], None] | None
     ) -> Any:
-        """Solve for slices of `batch` images and concatenate along `axis`.
-
-        calls: network calls per slice, for a progress bar; 0 shows none
-        """
-        if n < 1 or batch < 1:
-            raise ValueRangeError(f"expected at least 1 image and batch >= 1, got {n} and batch={batch}")
-        told = _class_numbers(labels, self.classes, n)
-        slices = [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
-        parts = []
-        with self.backend.inference(), sampling_bar(n, calls * len(slices)) as advance:
-            for rows in slices:
-                own = None if told is None else self.backend.asarray(told[rows])
-                parts.append(solve(self._bound(own, schedule or self.schedule, advance), rows))
-        return parts[0] if len(parts) == 1 else namespace(parts[0]).concat(parts, axis=axis)
-
-    def _bound(self, labels: Any, schedule: Schedule, advance: Callable[[], None]) -> Any:
-        """Return the network as (x_t, alpha) -> u, where alpha is that of `schedule`."""
-        if (schedule.basis, schedule.path) != (self.schedule.basis, self.schedule.path):
-            expected = f"{self.schedule.basis} and the {self.schedule.path.name} path of the run"
-            got = f"{schedule.basis} and {schedule.path.name}"
-            raise ValueRangeError(f"schedule: expected {expected}, got {got}; see Schedule.with_intervals")
-        parents = None  # the group of `schedule` for each group that the network knows
-        if schedule.partition != self.schedule.partition:
-            parents = self.backend.asarray(schedule.partition.parents(self.schedule.partition))
+        """Return the network as (x_t, alpha) -> u, where alpha is that of a schedule with these parents."""
+        own = self.network if self.program is None else self.program
+        groups = None if parents is None else self.backend.asarray(parents)
+        labels = None if told is None else self.backend.asarray(told)
 
         def network(x_t: Any, alpha: Any) -> Any:
-            advance()
-            if parents is not None:
-                alpha = namespace(alpha).take(alpha, parents, axis=1)
-            return self.network(x_t, alpha) if labels is None else self.network(x_t, alpha, labels)
+            if before is not None:
+                before()
+            if groups is not None:
+                alpha = namespace(alpha).take(alpha, groups, axis=1)
+            with self.backend.computing():
+                return own(x_t, alpha) if labels is None else sampling.guided(own, x_t, alpha, labels, guidance)
 
         return network
 
 
-def load(run: str | Path, backend: str | None = None, device: str | None = None) -> Model:
+def load(run: str | Path, backend: str | None = None, device: str | None = None, precision: str | None = None) -> Model:
     """Load the latest intact checkpoint of a run, as `gdm train` writes it.
 
-    backend: None is the one that trained it; device: None takes the best there is here.
+    backend, precision: None is what it was trained with; device: None takes the best there is here.
+    precision: "float32", "tf32", "bfloat16" (faster products in the network) or "float64"
+
+    The model's schedule is the first of the run; others of its config, `spec.groupings`, it serves as well.
 
     Raises: CheckpointError for a folder that is no run, has no checkpoint, or does not fit its own config;
         BackendError, UnsupportedError for a backend that is not installed or has no networks
@@ -208,15 +306,18 @@ def load(run: str | Path, backend: str | None = None, device: str | None = None)
     if missing := sorted({"config", "event", "classes"} - described.keys()):
         raise CheckpointError(f"{run / 'run.json'}: expected the keys {missing}, got none; restore it")
     spec = from_dict(described["config"])
-    schedule = build_schedule(spec.schedule, tuple(described["event"]))
+    groupings = build_groupings(spec, tuple(described["event"]))
     classes = tuple(described["classes"])
-    maker = backends.get(backend or spec.backend, device, spec.precision)
-    network = maker.build(spec.network, schedule, classes=len(classes), seed=spec.seed)
+    maker = backends.get(backend or spec.backend, device, precision or spec.precision)
+    augmented = spec.training.augment > 0
+    network = maker.build(
+        spec.network, groupings.schedule, classes=len(classes), augmented=augmented, seed=spec.seed
+    )
     saved = checkpoint.latest(run)
-    _check_schedule(run, schedule, saved.tensors)
+    _check_schedule(run, groupings.schedule, saved.tensors)
     averages = {key[4:]: value for key, value in saved.tensors.items() if key.startswith("ema.")}
     maker.import_parameters(network, averages)
-    return Model(network, schedule, spec, maker, classes, saved.step)
+    return Model(network, groupings.members[0], spec, maker, classes, saved.step, groupings.schedule.partition)
 
 
 def schedule_tensors(schedule: Schedule) -> dict[str, np.ndarray]:
@@ -238,20 +339,6 @@ def _check_schedule(run: Path, schedule: Schedule, tensors: dict[str, np.ndarray
             raise CheckpointError(f"{run}: {name} differs between checkpoint and config; {remedy}")
 
 
-def _class_numbers(labels: Labels, classes: tuple[str, ...], n: int) -> np.ndarray | None:
-    """Return a class number per image, (n,), or None for a model without classes."""
-    if not classes and labels is None:
-        return None
-    if not classes or labels is None:
-        remedy = "name one class, or one per image" if classes else "train with data.labels=true"
-        raise ValueRangeError(f"labels: expected {classes or 'none'}, got {labels!r}; {remedy}")
-    given = [labels] if isinstance(labels, str | int | np.integer) else list(labels)
-    known = {name: number for number, name in enumerate(classes)}
-    numbers = [known.get(label, label) if isinstance(label, str) else label for label in given]
-    for number in numbers:
-        if isinstance(number, str) or not 0 <= number < len(classes):
-            expected, hint = f"0 to {len(classes) - 1}, or one of {classes}", nearest(str(number), classes)
-            raise ValueRangeError(f"labels: expected {expected}, got {number!r}{hint}")
-    if len(numbers) not in (1, n):
-        raise ValueRangeError(f"labels: expected 1 or {n}, one per image, got {len(numbers)}")
-    return np.broadcast_to(np.array(numbers), (n,))
+def _joined(parts: Iterator[Any], axis: int = 0) -> Any:
+    found = [*parts]
+    return found[0] if len(found) == 1 else namespace(found[0]).concat(found, axis=axis)

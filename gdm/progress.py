@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_LOOK = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
+
 
 @contextmanager
-def sampling_bar(images: int, calls: int) -> Iterator[Callable[[], None]]:
+def sampling_bar(images: int, calls: int, own: int | None = None) -> Iterator[Callable[[int], None]]:
     """Show network calls, and the images per second that they come to; without calls, show nothing.
 
-    Yields what to call after (or before) each network call.
+    images: in all; calls: of the network that one image takes; own: how many of the images this process makes
+
+    Yields what to call before each network call, with the number of images in it.
     """
     if not calls:
-        yield lambda: None
+        yield lambda count: None
         return
     from tqdm import tqdm
 
-    with tqdm(total=calls, unit="call", desc=f"{images} images", dynamic_ncols=True, mininterval=0.5) as bar:
+    # What is counted is images times calls: batches differ, and one that did not fit into memory is done again.
+    work = calls * (images if own is None else own)
+    with tqdm(total=work, desc=f"{images} images", bar_format=_LOOK, dynamic_ncols=True, mininterval=0.5) as bar:
+        made = 0
 
-        def advance() -> None:
-            bar.update()
+        def advance(count: int) -> None:
+            nonlocal made
+            made += 1
+            bar.update(min(count, work - bar.n))
             if seconds := bar.format_dict["elapsed"]:
-                bar.set_postfix_str(f"{images * bar.n / calls / seconds:.1f} images/s", refresh=False)
+                speed = images * bar.n / work / seconds
+                bar.set_postfix_str(f"{made} network calls, {speed:.1f} images/s", refresh=False)
 
         yield advance
 

@@ -42,7 +42,7 @@ LAYERS = (
     ("gathering",),
     ("data", "checkpoint"),
     ("canvas",),
-    ("logbook",),
+    ("logbook", "sampling"),
     ("model",),
     ("preparation",),
     ("resume",),

@@ -17,6 +17,8 @@ import numpy as np
 from gdm.backends.world import World
 from gdm.errors import BackendError, nearest
 
+HOST_BATCH = 64  # samples at once on a CPU, which more do not make faster
+
 
 class Backend(Protocol):
     """What gdm needs of a framework beyond the array API standard."""
@@ -24,6 +26,7 @@ class Backend(Protocol):
     name: str
     device: str
     precision: str
+    out_of_memory: tuple[type[Exception], ...]  # what is raised when memory does not suffice
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None: ...
 
@@ -41,6 +44,14 @@ class Backend(Protocol):
 
     def inference(self) -> AbstractContextManager[Any]:
         """Return a context in which no gradients are recorded."""
+        ...
+
+    def batch_for(self, call: Callable[[int], object], most: int) -> int:
+        """Return how many samples, at most `most`, fit into memory at once, where call(count) runs the network."""
+        ...
+
+    def world(self) -> World:
+        """Return the processes that share this program."""
         ...
 
     @staticmethod
@@ -63,10 +74,6 @@ class Backend(Protocol):
 
     def peak_memory(self) -> int | None:
         """Return the most bytes that this process has held on its device; None where that is the host."""
-        ...
-
-    def world(self) -> World:
-        """Return the processes that share this run."""
         ...
 
     def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Any:
@@ -100,7 +107,8 @@ def get(name: str, device: str | None = None, precision: str | None = None) -> B
     """Return the backend called "numpy", "torch" or "jax".
 
     device: "cpu", "cuda", "cuda:1", ...; None or "auto" takes the best there is.
-    precision: "float32" (None) or "float64", the floating point of the arrays it makes.
+    precision: "float32" (None) or "float64", the floating point of the arrays it makes; for torch also "tf32" and
+        "bfloat16": float32 arrays, and networks whose products are faster and coarser.
 
     Raises: BackendError if the name is unknown, the framework is not installed or the device is not there.
     """

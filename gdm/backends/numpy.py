@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gdm.arrays import namespace
-from gdm.backends import check_choice
+from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.world import Alone, World
 from gdm.errors import UnsupportedError
 
@@ -19,6 +19,7 @@ class NumPy:
     """NumPy on the host: the core in full, no derivatives, no networks."""
 
     name = "numpy"
+    out_of_memory = (MemoryError,)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.device = check_choice("device of numpy", None if device == "auto" else device, ("cpu",))
@@ -36,6 +37,12 @@ class NumPy:
 
     def inference(self) -> AbstractContextManager[Any]:
         return nullcontext()
+
+    def batch_for(self, call: Callable[[int], object], most: int) -> int:
+        return min(HOST_BATCH, most)
+
+    def world(self) -> World:
+        return Alone()
 
     @staticmethod
     def scan(body: Callable[[Any, Any], Any], carry: Any, tables: Any) -> Any:
@@ -58,9 +65,6 @@ class NumPy:
 
     def peak_memory(self) -> int | None:
         return None
-
-    def world(self) -> World:
-        return Alone()
 
     def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Any:
         raise _no_networks()

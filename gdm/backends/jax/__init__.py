@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdm.backends import check_choice
+from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.world import Alone, World
 from gdm.errors import BackendError, UnsupportedError
 
@@ -18,6 +18,7 @@ class Jax:
     """JAX on one device; functions of the core also run under `jax.jit`, `jax.grad` and `jax.vmap`."""
 
     name = "jax"
+    out_of_memory = (MemoryError,)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.precision = check_choice("precision", precision, ("float32", "float64"))
@@ -43,6 +44,12 @@ class Jax:
     def inference(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
+    def batch_for(self, call: Callable[[int], object], most: int) -> int:
+        return min(HOST_BATCH, most)
+
+    def world(self) -> World:
+        return Alone()
+
     @staticmethod
     def scan(body: Callable[[Any, Any], Any], carry: Any, tables: Any) -> Any:
         return jax.lax.scan(lambda carry, row: (body(carry, row), None), carry, tables)[0]
@@ -60,9 +67,6 @@ class Jax:
 
     def peak_memory(self) -> int | None:
         return None
-
-    def world(self) -> World:
-        return Alone()
 
     def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Any:
         raise _no_networks()

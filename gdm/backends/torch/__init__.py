@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdm.backends import check_choice
+from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.numpy import NumPy
-from gdm.backends.torch import processes
+from gdm.backends.torch import memory, processes
 from gdm.backends.world import World
 from gdm.errors import BackendError, CheckpointError, UnsupportedError, nearest
 
@@ -20,6 +20,7 @@ class Torch:
     """PyTorch on one device."""
 
     name = "torch"
+    out_of_memory = (MemoryError, torch.OutOfMemoryError)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.precision = check_choice("precision", precision, ("float32", "tf32", "bfloat16", "float64"))
@@ -39,7 +40,7 @@ class Torch:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Compute networks in this backend's precision: float32 means float32, and with "bfloat16" products are bf16."""
+        """Compute networks in this backend's precision: "float32" is float32 on a GPU too; in "bfloat16" products are so."""
         on_gpu, fast = self.place.type == "cuda", self.precision in ("tf32", "bfloat16")
         with ExitStack() as stack:
             if on_gpu:
@@ -59,6 +60,10 @@ class Torch:
 
     def inference(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
+
+    def batch_for(self, call: Callable[[int], object], most: int) -> int:
+        on_gpu = self.place.type == "cuda"
+        return memory.batch_for(self.place, call, most) if on_gpu else min(HOST_BATCH, most)
 
     scan = staticmethod(NumPy.scan)  # eager: a plain loop over rows
 
