@@ -62,7 +62,7 @@ class Trainer:
 
         Shapes: this process's images uint8 (batch / processes, *event), labels int64 (batch / processes,) or None
         """
-        loss = torch.zeros((), device=self.backend.place)
+        loss = torch.zeros((), device=self.backend.place, dtype=self.backend.dtype)
         seeds = mixed(self.seed, step, self.world.rank)  # for dropout, which has no generator of its own
         with torch.random.fork_rng(devices=[self.backend.place] if self.backend.place.type == "cuda" else []):
             torch.manual_seed(seeds)
@@ -165,6 +165,10 @@ class Trainer:
                 moments[moment] = torch.zeros_like(value.detach())
                 fill(moments[moment], stored)
             self.optimizer.state[value] = moments
+
+    def ema_network(self) -> nn.Module:
+        """Return the network with averaged weights, to sample from; every process must call one that is spread."""
+        return self.average
 
 
 def _part(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
