@@ -15,7 +15,7 @@ from pathlib import Path
 # things too, threads that wait for one another cost it a lot.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from gdm import GDMError, config, model, plots, training
+from gdm import GDMError, canvas, config, model, plots, training
 
 CONFIG = Path("examples/configs/digits.toml")
 RUN = Path("runs/demo")
@@ -32,19 +32,19 @@ def main() -> None:
     say("2. generating 64 digits, 2 x 2 blocks one after another")
     trained = model.load(RUN)
     digits = trained.generate(64, seed=0, steps=64, solver="ab2", progress=True)
-    plots.image_grid(trained.backend.to_numpy(digits), RUN / "samples.png")
+    canvas.image_grid(trained.backend.to_numpy(digits), RUN / "samples.png")
 
     say("3. drawing how they come into being, and what each block's noise controls")
     plots.process(trained, RUN / "process.png")
     plots.group_variation(trained, RUN / "groups.png")
-    plots.loss_curve(RUN, RUN / "loss.png")
+    plots.run_curves(RUN, RUN / "run.png")
 
     say(f"""
 Look at
   {RUN}/samples.png   64 digits, generated block by block
   {RUN}/process.png   six of them, from noise on the left to data on the right
   {RUN}/groups.png    the noise of one block drawn anew per row: blocks generated before it do not move
-  {RUN}/loss.png      the training
+  {RUN}/run.png       the training: loss, learning rate, speed
 
 Then try (after `. .venv/bin/activate`)
   gdm sample {RUN} -n 16 --seed 1 --steps 16 --solver ab2

@@ -1,10 +1,14 @@
-"""What pictures are made of: sheets of cells, figures around them, and files written atomically."""
+"""What pictures are made of: sheets of cells, figures around them, and files written atomically.
+
+Matplotlib and Pillow are loaded when needed.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -64,6 +68,28 @@ def in_rows(cells: np.ndarray, columns: int, fill: float) -> np.ndarray:
     """Fill up with blank cells and fold. Shapes: (n, H, W, ...) -> (rows, columns, H, W, ...)."""
     blank = np.full((-len(cells) % columns, *cells.shape[1:]), fill, cells.dtype)
     return np.concatenate([cells, blank]).reshape(-1, columns, *cells.shape[1:])
+
+
+def image_grid(images: Any, path: str | Path, *, columns: int | None = None, scale: int | None = None) -> np.ndarray:
+    """Write images as one PNG, row by row, each pixel as `scale` x `scale` (None: so that one sees it).
+
+    Shapes: images (n, C, H, W) in [-1, 1], C = 1 or 3 -> the pixels written, uint8 (height, width, C)
+    Raises: ShapeError for other shapes; ValueRangeError for NaN; CheckpointError if the disk refuses
+    """
+    cells = pictures(images)
+    columns = math.ceil(math.sqrt(len(cells))) if columns is None else columns
+    if columns < 1 or (scale is not None and scale < 1):
+        raise ValueRangeError(f"expected columns >= 1 and scale >= 1, got {columns} and {scale}")
+    sheet = lay_out(in_rows(cells, columns, FILL), scale).pixels
+    write_atomic(checked_name(path, (".png",)), lambda file: write_png(sheet, file))
+    return sheet
+
+
+def write_png(pixels: np.ndarray, file: BinaryIO) -> None:
+    """Write a picture to an open file. Shapes: pixels uint8 (H, W, C), C = 1 (grey) or 3 (RGB)."""
+    from PIL import Image
+
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
 
 
 def new_figure(width: float, height: float, columns: Sequence[float] = (1,)) -> tuple[Any, Any]:

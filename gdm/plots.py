@@ -1,13 +1,12 @@
-"""Pictures of what a model does: samples, the generative process, what a latent group controls, the loss.
+"""Pictures of what a model does: the generative process, what a latent group controls, how training went.
 
 Each function writes one file (.png; figures also .pdf or .svg) atomically. Colours are viridis and those of
-Okabe and Ito, which colour-blind people can tell apart. Matplotlib and Pillow are loaded when needed.
+Okabe and Ito, which colour-blind people can tell apart. Matplotlib is loaded when needed.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,9 @@ import numpy as np
 from gdm import checkpoint, latents
 from gdm.canvas import (
     BLUE,
-    FILL,
     GREY,
-    checked_name,
+    VERMILION,
     coloured,
-    in_rows,
     lay_out,
     name_columns,
     name_rows,
@@ -32,30 +29,12 @@ from gdm.canvas import (
     show_sheet,
     spaced,
 )
-from gdm.errors import CheckpointError, ValueRangeError
-from gdm.files import write_atomic
+from gdm.errors import CheckpointError
 from gdm.flow import draw_latents
 from gdm.model import Model
 from gdm.solver import Solver, Steps, get, plan
 
 CELL = 0.85  # inches
-
-
-def image_grid(images: Any, path: str | Path, *, columns: int | None = None, scale: int | None = None) -> None:
-    """Write images as one PNG, row by row, each pixel as `scale` x `scale` (None: so that one sees it).
-
-    Shapes: images (n, C, H, W) in [-1, 1], C = 1 or 3
-    Raises: ShapeError for other shapes; ValueRangeError for NaN; CheckpointError if the disk refuses
-    """
-    from PIL import Image
-
-    cells = pictures(images)
-    columns = math.ceil(math.sqrt(len(cells))) if columns is None else columns
-    if columns < 1 or (scale is not None and scale < 1):
-        raise ValueRangeError(f"expected columns >= 1 and scale >= 1, got {columns} and {scale}")
-    sheet = lay_out(in_rows(cells, columns, FILL), scale).pixels
-    picture = Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet)
-    write_atomic(checked_name(path, (".png",)), lambda file: picture.save(file, "PNG"))
 
 
 def process(
@@ -183,23 +162,57 @@ def vary(
     return model.backend.to_numpy(model.decode(edited, steps=steps, solver=solver, labels=label))
 
 
-def loss_curve(run: str | Path, path: str | Path) -> None:
-    """Draw the loss of a run from its log, each logged mean and their running median.
+def run_curves(run: str | Path, path: str | Path) -> None:
+    """Draw what a run logged: its loss with a running median, the learning rate, and images per second.
 
-    Raises: CheckpointError if nothing is logged yet
+    Steps that were skipped since the line before, for a loss that was not finite, are marked.
+
+    Raises: CheckpointError if no loss is logged yet
     """
-    records = [record for record in checkpoint.read_metrics(Path(run)) if record.get("loss") is not None]
-    if not records:
+    records = checkpoint.read_metrics(Path(run))
+    steps, losses = _logged(records, "loss")
+    if not len(losses):
         raise CheckpointError(f"{run}: expected losses in metrics.jsonl, got none; train it a little longer")
-    steps, losses = np.array([(record["step"], record["loss"]) for record in records]).T
-    half = max(1, len(losses) // 40)
-    median = [np.median(losses[max(0, i - half) : i + half + 1]) for i in range(len(losses))]
-    figure, axes = new_figure(7, 4)
-    axes.plot(steps, losses, ".", color=GREY, markersize=4, label="mean since the line before")
-    axes.plot(steps, median, color=BLUE, linewidth=2, label="running median")
-    axes.set(xlabel="step", ylabel="loss", title=f"loss of {Path(run).name}")
+    figure, (loss, rate, speed) = new_figure(12, 3.2, (1.6, 1, 1))
+    _points(loss, steps, losses, "loss")
     if losses.min() > 0 and losses.max() > 10 * losses.min():
-        axes.set_yscale("log")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
+        loss.set_yscale("log")
+    loss.set_title(Path(run).name)
+    if marks := _skips(records):
+        foot = loss.get_xaxis_transform()  # x in steps, y in heights of the panel
+        loss.plot(marks, [0.03] * len(marks), "^", color=VERMILION, transform=foot, label="steps skipped")
+    loss.legend()
+    rate.plot(*_logged(records, "learning_rate"), color=BLUE, linewidth=2)
+    rate.ticklabel_format(axis="y", scilimits=(-2, 2))
+    rate.set(ylabel="learning rate")
+    _points(speed, *_logged(records, "images_per_second"), "images/s")
+    for axes in (loss, rate, speed):
+        axes.set(xlabel="step")
+        axes.locator_params(axis="x", nbins=5)
+        axes.grid(alpha=0.3, which="both")
+    for axes in (rate, speed):
+        axes.set_ylim(bottom=0)
+    figure.get_layout_engine().set(w_pad=0.12)  # inches: a label keeps away from the panel before it
     save_figure(figure, path)
+
+
+def _points(axes: Any, steps: np.ndarray, values: np.ndarray, name: str) -> None:
+    """Draw logged numbers as points, and their running median as a line."""
+    half = max(1, len(values) // 40)
+    median = [np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
+    axes.plot(steps, values, ".", color=GREY, markersize=4, label="mean since the line before")
+    axes.plot(steps, median, color=BLUE, linewidth=2, label="running median")
+    axes.set(ylabel=name)
+
+
+def _logged(records: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps that have a number of this name, and the numbers."""
+    found = [(record["step"], record[name]) for record in records if record.get(name) is not None]
+    steps, values = np.array(found, float).reshape(-1, 2).T
+    return steps, values
+
+
+def _skips(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return the logged steps at which the count of skipped steps is higher than at the line before."""
+    steps, counts = _logged(records, "skipped")
+    return steps[np.diff(counts, prepend=0) > 0].tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,9 +48,10 @@ def test_a_sheet_holds_cells_and_gaps(rows: int, columns: int, height: int, widt
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_image_grid_is_the_images(tmp_path: Path, channels: int) -> None:
     images = np.random.default_rng(0).uniform(-1.2, 1.2, (5, channels, 2, 3))
-    plots.image_grid(images, tmp_path / "grid.png", columns=3, scale=4)
+    pixels = canvas.image_grid(images, tmp_path / "grid.png", columns=3, scale=4)
     with Image.open(tmp_path / "grid.png") as picture:
         sheet = np.asarray(picture).reshape(*picture.size[::-1], channels)
+    same_bits(pixels, sheet)
     assert sheet.shape == (2 * (8 + 4) + 4, 3 * (12 + 4) + 4, channels)
     for number, image in enumerate(to_uint8(images)):
         row, column = divmod(number, 3)
@@ -61,15 +63,15 @@ def test_an_image_grid_is_the_images(tmp_path: Path, channels: int) -> None:
 def test_images_that_cannot_be_drawn_are_refused(tmp_path: Path) -> None:
     good = np.zeros((2, 1, 4, 4))
     with refused(errors.ShapeError, "(n, C, H, W)", "(4, 4)"):
-        plots.image_grid(good[0, 0], tmp_path / "grid.png")
+        canvas.image_grid(good[0, 0], tmp_path / "grid.png")
     with refused(errors.DTypeError, "int64"):
-        plots.image_grid(good.astype(int), tmp_path / "grid.png")
+        canvas.image_grid(good.astype(int), tmp_path / "grid.png")
     with refused(errors.ValueRangeError, "NaN"):
-        plots.image_grid(good * np.nan, tmp_path / "grid.png")
+        canvas.image_grid(good * np.nan, tmp_path / "grid.png")
     with refused(errors.ValueRangeError, "columns >= 1"):
-        plots.image_grid(good, tmp_path / "grid.png", columns=0)
+        canvas.image_grid(good, tmp_path / "grid.png", columns=0)
     with refused(errors.ValueRangeError, ".png", "grid.jpg"):
-        plots.image_grid(good, tmp_path / "grid.jpg")
+        canvas.image_grid(good, tmp_path / "grid.jpg")
     assert not list(tmp_path.iterdir())
 
 
@@ -138,13 +140,36 @@ def test_schedules_and_bases_are_drawn(tmp_path: Path, schedule: gdm.Schedule) -
     assert min(*size_of(tmp_path / "schedule.png"), *size_of(tmp_path / "basis.png")) > 100
 
 
-def test_a_loss_curve_needs_losses(tmp_path: Path) -> None:
+def test_curves_of_a_run_need_losses(tmp_path: Path) -> None:
     with refused(errors.CheckpointError, "metrics.jsonl"):
-        plots.loss_curve(tmp_path, tmp_path / "loss.png")
+        plots.run_curves(tmp_path, tmp_path / "run.png")
     for step in range(1, 60):
         checkpoint.append_metrics(tmp_path, step, {"loss": float("nan") if step == 9 else 1 / step})
-    plots.loss_curve(tmp_path, tmp_path / "loss.svg")
-    assert b"</svg>" in (tmp_path / "loss.svg").read_bytes()
+    plots.run_curves(tmp_path, tmp_path / "run.svg")
+    assert b"</svg>" in (tmp_path / "run.svg").read_bytes()
+
+
+def test_curves_of_a_run_show_what_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every number that was logged is drawn, in the panel of its name; a rise of the skipped steps is marked."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, _: drawn.append(figure))
+    steps, losses = np.arange(5, 55, 5), np.linspace(2, 1, 10)
+    for i, (step, loss) in enumerate(zip(steps.tolist(), losses, strict=True)):
+        values = {"loss": loss, "learning_rate": 1e-4 * step, "images_per_second": 900.0 + step}
+        checkpoint.append_metrics(tmp_path, step, values | {"skipped": 0 if i < 3 else 2} if i % 2 else values)
+    plots.run_curves(tmp_path, tmp_path / "run.png")
+    loss, rate, speed = drawn[0].axes
+    for axes, name, values in (
+        (loss, "loss", losses),
+        (rate, "learning rate", 1e-4 * steps),
+        (speed, "images/s", 900.0 + steps),
+    ):
+        line = axes.lines[0]
+        same_bits(line.get_xdata(), steps)
+        agree(line.get_ydata(), values)
+        assert axes.get_ylabel() == name and axes.get_xlabel() == "step"
+    same_bits(loss.lines[-1].get_xdata(), [20])
+    assert "skipped" in loss.lines[-1].get_label()
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,5 +181,5 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, mon
 
     monkeypatch.setattr("PIL.Image.Image.save", full)
     with refused(errors.CheckpointError, "No space left", str(path)):
-        plots.image_grid(np.zeros((1, 1, 4, 4)), path)
+        canvas.image_grid(np.zeros((1, 1, 4, 4)), path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]

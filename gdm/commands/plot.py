@@ -1,4 +1,4 @@
-"""Draw a schedule, a basis, a run's loss, or what a trained model does.
+"""Draw a schedule, a basis, how a run went, or what a trained model does.
 
 Examples:
 
@@ -7,7 +7,7 @@ Examples:
   gdm plot basis runs/faces -o basis.pdf             the smoothest vectors of the basis
   gdm plot process runs/digits -n 8                  images coming into being, group after group
   gdm plot groups runs/digits                        one latent group varied at a time
-  gdm plot run runs/digits                           the loss
+  gdm plot run runs/digits                           loss, learning rate, images per second
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _groups(args: argparse.Namespace, output: Path) -> None:
 
 def _run(args: argparse.Namespace, output: Path) -> None:
     checkpoint.read_run(args.path)  # says so if it is no run
-    plots.loss_curve(args.path, output)
+    plots.run_curves(args.path, output)
 
 
 _DRAW: dict[str, Callable[[argparse.Namespace, Path], None]] = {

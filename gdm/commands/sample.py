@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gdm import model, plots
-from gdm.canvas import checked_name
+from gdm import model
+from gdm.canvas import checked_name, image_grid
 from gdm.commands import add_backend, add_sampling, positive, whole
 from gdm.files import write_atomic
 from gdm.pixels import to_uint8
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     images = loaded.backend.to_numpy(made)
     seconds = time.perf_counter() - began
     _report(args, loaded, seconds)
-    plots.image_grid(images, path)
+    image_grid(images, path)
     print(path)
     if args.npz:
         array = path.with_suffix(".npz")
