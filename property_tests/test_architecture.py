@@ -40,7 +40,7 @@ LAYERS = (
     ("images", "files", "machine", "progress"),
     ("sources", "decoding"),
     ("gathering",),
-    ("data", "checkpoint"),
+    ("data", "checkpoint", "events"),
     ("canvas",),
     ("logbook", "sampling"),
     ("model",),
