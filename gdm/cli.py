@@ -15,11 +15,11 @@ from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any, NoReturn
 
-from gdm.commands import info, plot, sample, train
+from gdm.commands import data, info, plot, sample, train
 from gdm.errors import GDMError, nearest
 from gdm.version import VERSION
 
-COMMANDS: dict[str, ModuleType] = {"train": train, "sample": sample, "info": info, "plot": plot}
+COMMANDS: dict[str, ModuleType] = {"train": train, "sample": sample, "info": info, "plot": plot, "data": data}
 
 # Packages of the `train` extra that a command may find missing; the core works without them.
 _EXTRA = ("matplotlib", "PIL", "safetensors", "sklearn", "tqdm")

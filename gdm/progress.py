@@ -39,11 +39,12 @@ def sampling_bar(images: int, calls: int, own: int | None = None) -> Iterator[Ca
 
 @contextmanager
 def reading_bar(images: int, shown: bool) -> Iterator[Callable[[], object]]:
-    """Show how many images are read, if `shown` and it takes more than a second. Yields what to call after each."""
+    """Show how many images are read, on a terminal, if it takes a second. Yields what to call after each."""
     if not shown:
         yield lambda: None
         return
     from tqdm import tqdm
 
-    with tqdm(total=images, unit="image", desc="read", dynamic_ncols=True, mininterval=0.5, delay=1) as bar:
+    wait = {"disable": None, "delay": 1, "mininterval": 0.5}  # None: on a terminal, and not in a log
+    with tqdm(total=images, unit="image", desc="read", dynamic_ncols=True, **wait) as bar:
         yield bar.update

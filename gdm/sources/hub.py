@@ -11,7 +11,7 @@ from gdm.errors import DataError, nearest
 from gdm.images import CorruptImageError, decode
 from gdm.sources.base import Source
 
-WORDS, SPLIT = "'hf:NAME' or 'hf:NAME/CONFIG' (Hugging Face), a folder written by save_to_disk", True
+WORDS, SPLIT = "Hugging Face datasets (hf:NAME, hf:NAME/CONFIG or a folder of save_to_disk)", True
 
 _PREFIX = "hf:"
 _SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk leaves in a folder: of several splits, of one
