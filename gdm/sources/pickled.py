@@ -20,18 +20,23 @@ def batch(content: bytes, pixels: int) -> tuple[np.ndarray, np.ndarray]:
 
     Shapes: -> uint8 (n, pixels), int64 (n,)
     """
-    images, labels, by_column = [], [], False
+    strings: list[bytes] = []
+    labels: list[object] = []
+    by_column = False  # the memory order of the array: a flag before its bytes, or in protocol 5 a letter after them
     for key, instruction, argument in _instructions(content):
         if instruction in _INTEGERS and key == "labels":
             labels.append(argument)
-        elif instruction in ("NEWTRUE", "NEWFALSE"):
-            by_column = instruction == "NEWTRUE"  # stands before an array's bytes: its memory order
+        elif instruction in ("NEWTRUE", "NEWFALSE") and not strings:
+            by_column = instruction == "NEWTRUE"
+        elif argument == b"F" and strings:
+            by_column = True
         elif isinstance(argument, bytes) and argument and len(argument) % pixels == 0:
-            flat = np.frombuffer(argument, np.uint8)
-            images.append(flat.reshape(pixels, -1).T if by_column else flat.reshape(-1, pixels))
-    if len(images) != 1 or len(labels) != len(images[0]):
-        raise ValueError(f"{len(images)} arrays of images in a batch, {len(labels)} labels")
-    return images[0], np.array(labels, np.int64)
+            strings.append(argument)
+    if len(strings) != 1 or len(labels) * pixels != len(strings[0]):
+        raise ValueError(f"{len(strings)} arrays of images in a batch, {len(labels)} labels")
+    flat = np.frombuffer(strings[0], np.uint8)
+    images = flat.reshape(pixels, -1).T if by_column else flat.reshape(-1, pixels)
+    return images, np.array(labels, np.int64)
 
 
 def names(content: bytes, key: str) -> list[str]:

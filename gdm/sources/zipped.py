@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import weakref
 import zipfile
 import zlib
 from pathlib import Path
@@ -47,10 +48,11 @@ class Archive:
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115: closed with the last reference to it
+            self._file = open(path, "rb", buffering=0)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             remedy = "the list of its members is at its end, so it may be cut off: fetch or write it again"
             raise DataError(f"{path}: cannot be read as a zip ({error}); {remedy}") from error
+        weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
 
     @property
