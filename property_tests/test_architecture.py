@@ -34,7 +34,7 @@ LAYERS = (
     ("groupings", "objective", "solver", "conditioning"),
     ("backends",),
     ("flow",),
-    ("likelihood", "latents", "oracle"),
+    ("likelihood", "latents", "oracle", "metrics"),
     ("strict", "presets"),
     ("config",),
     ("images", "files", "machine", "progress"),
