@@ -115,6 +115,11 @@ def load(run: Path, step: int) -> Checkpoint:
         raise CheckpointError(f"{tensor_file} {problem}") from error
 
 
+def checksum(run: Path, step: int) -> str:
+    """Return the SHA-256 (hex) of the tensors of one step, as recorded. Raises: CheckpointError if it is missing"""
+    return str(read_json(_files(run, step)[1]).get("sha256"))
+
+
 def latest(run: Path) -> Checkpoint:
     """Load the latest intact checkpoint, with a warning for each damaged one that it passes over.
 
