@@ -9,6 +9,8 @@ Checks of *values* look at arrays that can be read at once and vanish under trac
 from __future__ import annotations
 
 import sys
+import weakref
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
@@ -101,12 +103,65 @@ def constant(value: Any, like: Array, dtype: Any = None) -> Any:
     dtype = like.dtype if dtype is None else dtype
     if _library(xp) == "jax":  # a traced array has no device; a constant of the program needs none
         return xp.asarray(value, dtype=dtype)
-    return xp.asarray(np.array(value), dtype=dtype, device=like.device)  # a copy: frozen host memory is not shared
+    owner = _owner(value) if _library(xp) == "torch" and readable(like, wait=True) else None
+    if owner is None:  # a copy: host memory is not shared
+        return xp.asarray(np.array(value), dtype=dtype, device=like.device)
+    return _placed(owner, value, dtype, like.device)
+
+
+_PLACED: dict[int, dict[tuple[Any, ...], Any]] = {}  # by the id of the owner of host memory, while that lives
+
+
+def _placed(owner: np.ndarray, value: np.ndarray, dtype: Any, device: Any) -> Any:
+    """Return read-only memory as a tensor, the same one every time: a new copy would make the device wait for the host.
+
+    Whoever asks for it may compute with it, never write to it or hand it out. It goes when the owner goes.
+    """
+    known = _PLACED.get(id(owner))
+    if known is None:
+        known = _PLACED[id(owner)] = {}
+        weakref.finalize(owner, _PLACED.pop, id(owner), None).atexit = False
+    key = (value.__array_interface__["data"][0], value.shape, value.strides, value.dtype, dtype, device)
+    if key not in known:
+        torch: Any = sys.modules["torch"]
+        with torch.inference_mode(False):  # of use in every mode
+            made = torch.asarray(np.array(value), dtype=dtype, device=device)
+        if type(made) is not torch.Tensor:  # in a mode that only pretends, such as FakeTensorMode
+            return made
+        known[key] = made
+    return known[key]
+
+
+def _owner(value: Any) -> np.ndarray | None:
+    """Return the array that owns the memory of `value` if it is read-only, as in frozen values; else None."""
+    while isinstance(value, np.ndarray) and value.base is not None:
+        value = value.base
+    return value if isinstance(value, np.ndarray) and not value.flags.writeable else None
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """Return a contiguous copy, unless nobody else holds the array, that cannot be written to."""
+    array = np.ascontiguousarray(array)
+    array = array if array.base is None else array.copy()
+    array.setflags(write=False)
+    return array
 
 
 def index(value: Any, like: Array) -> Any:
-    """Return host integers as an index array (the library's default integer) beside `like`."""
-    return constant(value, like, namespace(like).int64 if _library(namespace(like)) != "jax" else np.int32)
+    """Return host integers as an index array (the library's default integer) beside `like`; a range is born there."""
+    xp = namespace(like)
+    if _library(xp) == "jax":
+        return constant(value, like, np.int32)
+    if isinstance(value, range):
+        return xp.arange(value.start, value.stop, value.step, dtype=xp.int64, device=like.device)
+    return constant(value, like, xp.int64)
+
+
+def adder(weight: float) -> Callable[[Any, Any, Any], Any]:
+    """Return (y, u, h) -> y + weight * h * u, elementwise and broadcast; a backend may do it in one operation."""
+    if weight == 1:
+        return lambda y, u, h: y + h * u
+    return lambda y, u, h: y + (weight * h) * u
 
 
 def readable(x: Array, *, wait: bool = False) -> bool:
@@ -176,7 +231,7 @@ def per_sample(orders: Array, t: Array, k: int) -> None:
         raise DTypeError(f"orders: expected integers, got {orders.dtype}; give group numbers 0 to {k - 1}")
     if len(orders.shape) != 2 or orders.shape[1] != k or orders.shape[0] != t.shape[0]:
         raise ShapeError(f"orders: expected ({t.shape[0]}, {k}), one order per sample, got {tuple(orders.shape)}")
-    if readable(orders) and not bool(xp.all(xp.sort(orders, axis=1) == index(np.arange(k), orders))):
+    if readable(orders) and not bool(xp.all(xp.sort(orders, axis=1) == index(range(k), orders))):
         raise ValueRangeError(f"orders: expected every row to hold 0 to {k - 1} once each; got something else")
 
 

@@ -12,7 +12,7 @@ from gdm.arrays import A, check_event, check_finite, constant, namespace
 from gdm.errors import ShapeError, ValueRangeError
 from gdm.objective import Network, hide_pending
 from gdm.schedule import Schedule
-from gdm.solver import Prepare, Segment, Slope, Solver, Steps, Tables, advance, get, plan, tabulate
+from gdm.solver import Prepare, Segment, Slope, Solver, Steps, Tables, get, plan, stepper, tabulate
 
 
 def draw_latents(seed: int, indices: Sequence[int], shape: Sequence[int], dtype: Any = np.float32) -> np.ndarray:
@@ -144,7 +144,8 @@ def direction_of(network: Network, schedule: Schedule, mask_pending: bool) -> Ca
         if mask_pending:
             x_t = hide_pending(schedule, alpha, x_t)
         u = network(basis.synthesize(x_t) if basis.factors else x_t, alpha)
-        namespace(x_t, u)
+        if type(u) is not type(x_t):  # an array, of the same library
+            namespace(x_t, u)
         if u.shape != x_t.shape:
             raise ShapeError(f"network: expected an output of x_t's shape {tuple(x_t.shape)}, got {tuple(u.shape)}")
         return basis.analyze(u) if basis.factors else u
@@ -188,13 +189,11 @@ def _noised(schedule: Schedule, y: Any, time: float, orders: Any) -> Any:
 
 def run(slope: Slope, state: tuple[Any, ...], solver: Solver, tables: Tables, prepare: Prepare) -> tuple[Any, ...]:
     """Take all steps of `tables`: a loop, or under JAX one scan whatever their number."""
-    xp = namespace(state[0])
-
-    def body(carry: Any, row: Tables) -> Any:
-        return advance(slope, carry[0], prepare(row), solver, carry[1])
-
+    xp, backend = namespace(state[0]), backends.of(state[0])
+    step = stepper(solver, slope, backend.adder)
     memory = tuple(xp.zeros_like(y) for y in state) if solver.remembers else None
-    return backends.of(state[0]).scan(body, (state, memory), tables)[0]
+    body = step if prepare is None else lambda carry, row: step(carry, prepare(row))
+    return backend.scan(body, (state, memory), tables)[0]
 
 
 def by_segment(tables: Tables, segments: Sequence[Segment]) -> list[Tables]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from gdm import backends
-from gdm.arrays import A, check_event, constant, index, namespace
+from gdm.arrays import A, check_event, constant, frozen, index, namespace
 from gdm.errors import BudgetError, ShapeError
 from gdm.flow import by_segment, direction_of, run, start
 from gdm.objective import Network
+from gdm.partition import Partition
 from gdm.schedule import Schedule
 from gdm.solver import Segment, Slope, Solver, Steps, get, plan, tabulate
 
@@ -65,8 +67,14 @@ def group_sums(schedule: Schedule, values: A) -> A:
     """Sum coordinates by group. Shapes: (batch, *event) -> (batch, k)"""
     xp = namespace(values)
     flat = xp.reshape(values, (values.shape[0], -1))
-    members = (index(schedule.partition.indices(j), like=flat) for j in range(schedule.k))
+    members = (index(group, like=flat) for group in _members(schedule.partition))
     return xp.stack([xp.sum(xp.take(flat, group, axis=1), axis=1) for group in members], axis=1)
+
+
+@lru_cache(maxsize=8)
+def _members(partition: Partition) -> tuple[np.ndarray, ...]:
+    """Return the coordinates of each group, read-only: found once, on the host and by `index` on each device."""
+    return tuple(frozen(partition.indices(j)) for j in range(partition.k))
 
 
 def _slope(direction: Callable[[Any, Any, Any], Any], schedule: Schedule, probes: Any) -> Slope:

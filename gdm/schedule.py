@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from gdm import path as paths
-from gdm.arrays import A, check_event, check_time, constant, index, namespace, per_sample
+from gdm.arrays import A, check_event, check_time, constant, frozen, index, namespace, per_sample
 from gdm.basis import Basis
 from gdm.errors import IntervalError, PartitionError, ShapeError, ValueRangeError
 from gdm.families import Families, Intervals
@@ -83,7 +83,7 @@ class Schedule(Families):
         object.__setattr__(self, "basis", basis)
         object.__setattr__(self, "path", paths.get(path))
         object.__setattr__(self, "overlap", overlap)
-        object.__setattr__(self, "_ends", tuple(self.intervals[:, c][partition.compact] for c in (0, 1)))
+        object.__setattr__(self, "_ends", tuple(frozen(self.intervals[:, c][partition.compact]) for c in (0, 1)))
 
     @property
     def k(self) -> int:
@@ -196,7 +196,7 @@ class Schedule(Families):
         if self.k == 1:
             flat = per_group
         else:
-            flat = xp.take(per_group, index(labels.ravel(), like=per_group), axis=1)
+            flat = xp.take(per_group, xp.reshape(index(labels, like=per_group), (-1,)), axis=1)
         return xp.reshape(flat, (per_group.shape[0], *labels.shape))
 
     def scale(self, per_group: A, x: A) -> A:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdm.arrays import constant, namespace, per_sample
+from gdm.arrays import adder, constant, frozen, namespace, per_sample
 from gdm.errors import BudgetError, nearest
 from gdm.schedule import Schedule, show
 
@@ -86,17 +87,23 @@ def plan(schedule: Schedule, steps: Steps, known: Collection[int] = ()) -> tuple
 
     Raises: BudgetError if the total is smaller than the number of segments, or the numbers do not fit.
     """
+    segments = _segments(schedule, tuple(known))
+    if not segments:
+        return ()
+    shares = _share(steps, [end - start for start, end, _ in segments])
+    return tuple(Segment(start, end, active, n) for (start, end, active), n in zip(segments, shares, strict=True))
+
+
+@lru_cache(maxsize=16)
+def _segments(schedule: Schedule, known: tuple[int, ...]) -> list[tuple[float, float, tuple[bool, ...]]]:
+    """Return start, end and active groups of the segments in which there is something to generate, first to last."""
     segments = []
     for start, end in zip(schedule.breakpoints[:-1], schedule.breakpoints[1:], strict=True):
         active = (schedule.intervals[:, 0] <= start) & (end <= schedule.intervals[:, 1])
         active[list(known)] = False
         if active.any():
             segments.append((start, end, tuple(active.tolist())))
-    if not segments:
-        return ()
-    segments.reverse()
-    shares = _share(steps, [end - start for start, end, _ in segments])
-    return tuple(Segment(start, end, active, n) for (start, end, active), n in zip(segments, shares, strict=True))
+    return segments[::-1]
 
 
 def _share(steps: Steps, lengths: Sequence[float]) -> list[int]:
@@ -129,7 +136,8 @@ class Tables(NamedTuple):
 
     alpha: per node of the solver, what the network is shown, (steps, batch, k);
     scale: per node, alpha + sigma, or None on the linear path, where it is 1;
-    move: r' - r, per component of the state; back: the weight of the remembered slope, likewise, or None.
+    move: the weight of the step's own slopes, per component of the state: r' - r, less back;
+    back: the weight of the slope that AB2 remembers, likewise, or None.
     """
 
     alpha: tuple[Any, ...]
@@ -138,7 +146,7 @@ class Tables(NamedTuple):
     back: tuple[Any, ...] | None
 
 
-Prepare = Callable[[Tables], Tables]
+Prepare = Callable[[Tables], Tables] | None
 
 AHEAD_LIMIT = 1 << 20  # numbers spread ahead of the loop; more would fill the memory, and XLA's time to compile
 
@@ -159,10 +167,10 @@ def tabulate(
     reverse: from data to noise. events: which components of the state are events, to whose coordinates their
     moves are spread; the others have one number per group.
 
-    Returns the tables and what to do to a row before its step: nothing where they could be spread ahead, in
+    Returns the tables and what to do to a row before its step: nothing (None) where they could be spread ahead, in
     one go; else spreading it, which takes a few microseconds a step and no memory.
     """
-    alpha, begun, scale, move, back = _host_tables(schedule, segments, solver, reverse, known)
+    alpha, begun, scale, move, back = _host_tables(schedule, tuple(segments), solver, reverse, tuple(known))
     xp = namespace(like) if orders is None else namespace(like, orders)
     rows = move.shape[0] * (1 if orders is None else like.shape[0])
     ahead = rows * schedule.partition.compact.size <= AHEAD_LIMIT
@@ -195,13 +203,17 @@ def tabulate(
         move=tuple(place(move) for _ in events),
         back=tuple(place(back) for _ in events) if solver.remembers else None,
     )
-    return (spread_events(tables), lambda row: row) if ahead else (tables, spread_events)
+    return (spread_events(tables), None) if ahead else (tables, spread_events)
 
 
+@lru_cache(maxsize=16)
 def _host_tables(
-    schedule: Schedule, segments: Sequence[Segment], solver: Solver, reverse: bool, known: Collection[int]
-) -> tuple[np.ndarray, ...]:
-    """Return alpha, begun, scale (nodes, steps, k) and move, back (steps, k) of all steps, float64."""
+    schedule: Schedule, segments: tuple[Segment, ...], solver: Solver, reverse: bool, known: tuple[int, ...]
+) -> tuple[Any, ...]:
+    """Return alpha, begun, scale, each (steps, k) per node, and move, back (steps, k) of all steps, float64.
+
+    The arrays are read-only: made once for all calls alike, on the host and by `constant` on each device.
+    """
     steps = [segment.steps for segment in segments]
     grids = [np.linspace(segment.end, segment.start, segment.steps + 1) for segment in segments]
     grids = [grid[::-1] for grid in grids] if reverse else grids
@@ -211,10 +223,12 @@ def _host_tables(
     move = (after - before) * active
     previous = np.roll(move, 1, axis=0)
     previous[np.cumsum([0, *steps[:-1]])] = 0  # memory does not reach across a breakpoint, where slopes jump
-    back = np.where(previous != 0, -0.5 * move**2 / np.where(previous != 0, previous, 1), 0)
+    # AB2 on unequal steps: y + h u + (h^2 / 2h_before) (u - u_before)
+    back = -0.5 * solver.remembers * move**2 / np.where(previous != 0, previous, np.inf)
     nodes = np.stack([after if f == 1 else before + f * move for f in solver.nodes])
     alpha, sigma = schedule.path.from_ratio(nodes)
-    return alpha, (alpha > 0) | active, alpha + sigma, move, back
+    begun = ((alpha > 0) | active).astype(np.float64)
+    return (*(tuple(map(frozen, table)) for table in (alpha, begun, alpha + sigma)), frozen(move - back), frozen(back))
 
 
 def _ratio(schedule: Schedule, times: np.ndarray, known: Collection[int]) -> np.ndarray:
@@ -228,29 +242,36 @@ def _ratio(schedule: Schedule, times: np.ndarray, known: Collection[int]) -> np.
 Slope = Callable[[tuple[Any, ...], Any, Any], tuple[Any, ...]]
 
 
-def advance(slope: Slope, state: tuple[Any, ...], row: Tables, solver: Solver, memory: Any = None) -> tuple[Any, Any]:
-    """Take one step of a state with several components: return the new state and, for AB2, the slope to remember.
+Adder = Callable[[float], Callable[[Any, Any, Any], Any]]
+Carry = tuple[tuple[Any, ...], Any]
 
-    slope(state, alpha, scale) returns du per unit of r for each component; `row` is one row of `Tables`.
+
+def stepper(solver: Solver, slope: Slope, adder: Adder = adder) -> Callable[[Carry, Tables], Carry]:
+    """Return the solver's step: ((state, memory), row of `Tables`) -> (state, memory), the state a tuple of components.
+
+    slope(state, alpha, scale) returns du per unit of r for each component; adder: the backend's. What AB2
+    remembers is the last slope. Beside a small network these lines are the cost of a step: `map` is no whim.
     """
-    slopes: list[tuple[Any, ...]] = []
-    for node, weights in solver.stages:
-        there = _moved(state, row.move, weights, slopes)
-        slopes.append(slope(there, row.alpha[node], None if row.scale is None else row.scale[node]))
-    state = _moved(state, row.move, solver.weights, slopes)
-    if row.back is None:
-        return state, None
-    # AB2 on unequal steps: y + h u + (h^2 / 2h_before) (u - u_before); back is 0 at each segment's start
-    newest = slopes[0]
-    state = tuple(y + w * (m - u) for y, w, m, u in zip(state, row.back, memory, newest, strict=True))
-    return state, newest
+    stages = [(node, _terms(weights, adder)) for node, weights in solver.stages]
+    result, extrapolate = _terms(solver.weights, adder), adder(1.0)
+
+    def step(carry: Carry, row: Tables) -> Carry:
+        state, memory = carry
+        slopes: list[tuple[Any, ...]] = []
+        for node, terms in stages:
+            there = state
+            for i, add in terms:
+                there = tuple(map(add, there, slopes[i], row.move))
+            slopes.append(slope(there, row.alpha[node], row.scale and row.scale[node]))
+        for i, add in result:
+            state = tuple(map(add, state, slopes[i], row.move))
+        if row.back is None:
+            return state, None
+        return tuple(map(extrapolate, state, memory, row.back)), slopes[0]
+
+    return step
 
 
-def _moved(
-    state: tuple[Any, ...], move: tuple[Any, ...], weights: tuple[float, ...], slopes: list[tuple[Any, ...]]
-) -> tuple[Any, ...]:
-    """Return y + move * sum_i weights_i slopes_i for each component."""
-    for w, slope in zip(weights, slopes, strict=True):
-        if w != 0:
-            state = tuple(y + (h if w == 1 else w * h) * u for y, h, u in zip(state, move, slope, strict=True))
-    return state
+def _terms(weights: tuple[float, ...], adder: Adder) -> list[tuple[int, Callable[[Any, Any, Any], Any]]]:
+    """Return the slopes that count, by number, each with how to add it: (y, slope, move) -> y + weight move slope."""
+    return [(i, adder(weight)) for i, weight in enumerate(weights) if weight]

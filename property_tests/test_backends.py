@@ -95,6 +95,16 @@ def test_of_finds_the_backend_of_an_array(lib: Library) -> None:
     assert jax.jit(lambda x: int(backends.of(x) is Jax))(np.zeros(1)) == 1
 
 
+@law(seed=seeds, weight=st.sampled_from([1.0, 0.5, -1 / 3]))
+def test_adder_adds_a_product(lib: Library, seed: int, weight: float) -> None:
+    """adder(weight) is (y, u, h) -> y + weight h u, broadcast, and leaves all three as they were."""
+    y, u, h = arrays(seed, 2, 3, 4), arrays(seed + 1, 2, 3, 4), arrays(seed + 2, 1, 1, 4)
+    given = [lib.array(values) for values in (y, u, h)]
+    agree(lib.host(backends.of(given[0]).adder(weight)(*given)), y + weight * h * u)
+    for got, values in zip(given, (y, u, h), strict=True):
+        same_bits(lib.host(got), values)
+
+
 @law(seed=seeds, steps=st.integers(1, 4))
 def test_scan_folds_a_tree_row_by_row(lib: Library, seed: int, steps: int) -> None:
     """scan(body, carry, tables) is the loop `for row: carry = body(carry, row)`, for trees of tables with None leaves."""

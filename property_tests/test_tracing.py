@@ -13,9 +13,10 @@ import pytest
 import torch
 
 import gdm
+from gdm import backends
 from gdm.backends.numpy import rows
 from gdm.errors import TimeRangeError, ValueRangeError
-from gdm.solver import SOLVERS, advance, plan, tabulate
+from gdm.solver import SOLVERS, plan, stepper, tabulate
 from property_tests.problems import random_mixture, random_network
 from property_tests.support import agree, arrays, refused, same_bits
 
@@ -244,10 +245,10 @@ def test_a_solver_step_compiles_without_a_graph_break(path: str, basis: str, nam
 
     y = chosen.basis.analyze(z)
     tables, _ = tabulate(chosen, plan(chosen, (2, 2)), solver, y)
-    step = compiled(lambda state, row, memory: advance(slope, state, row, solver, memory))
+    step = compiled(stepper(solver, slope, backends.get("torch").adder))
     state, memory = (y,), (torch.zeros_like(y),) if solver.remembers else None
     for row in rows(tables):
-        state, memory = step(state, row, memory)
+        state, memory = step((state, memory), row)
     agree(chosen.basis.synthesize(state[0]), gdm.generate(network, z, chosen, steps=(2, 2), solver=name))
 
 

@@ -60,6 +60,11 @@ class Backend(Protocol):
         ...
 
     @staticmethod
+    def adder(weight: float) -> Callable[[Any, Any, Any], Any]:
+        """Return (y, u, h) -> y + weight * h * u, elementwise and broadcast, in new memory."""
+        ...
+
+    @staticmethod
     def vjp(function: Callable[[Any], Any], x: Any) -> tuple[Any, Callable[[Any], Any]]:
         """Return function(x) and the map v -> v^T J of its Jacobian at x."""
         ...

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 
-from gdm.arrays import namespace
+from gdm.arrays import adder, namespace
 from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.world import Alone, World
 from gdm.errors import UnsupportedError
@@ -50,6 +51,8 @@ class NumPy:
             carry = body(carry, row)
         return carry
 
+    adder = staticmethod(adder)
+
     @staticmethod
     def vjp(function: Callable[[Any], Any], x: Any) -> tuple[Any, Callable[[Any], Any]]:
         raise UnsupportedError(
@@ -86,7 +89,7 @@ def rows(tables: Any) -> Iterator[Any]:
     if not isinstance(tables, tuple):
         return iter(namespace(tables).unstack(tables))
     walked = zip(*map(rows, tables), strict=False)  # None repeats for ever
-    return (type(tables)(*row) for row in walked) if hasattr(tables, "_fields") else walked
+    return map(partial(tuple.__new__, type(tables)), walked) if hasattr(tables, "_fields") else walked
 
 
 def _no_networks() -> UnsupportedError:

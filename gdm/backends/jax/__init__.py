@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gdm.arrays import adder
 from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.world import Alone, World
 from gdm.errors import BackendError, UnsupportedError
@@ -53,6 +54,8 @@ class Jax:
     @staticmethod
     def scan(body: Callable[[Any, Any], Any], carry: Any, tables: Any) -> Any:
         return jax.lax.scan(lambda carry, row: (body(carry, row), None), carry, tables)[0]
+
+    adder = staticmethod(adder)  # XLA makes one operation of it
 
     @staticmethod
     def vjp(function: Callable[[Any], Any], x: Any) -> tuple[Any, Callable[[Any], Any]]:

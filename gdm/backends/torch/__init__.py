@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ class Torch:
         return memory.batch_for(self.place, call, most) if on_gpu else min(HOST_BATCH, most)
 
     scan = staticmethod(NumPy.scan)  # eager: a plain loop over rows
+
+    @staticmethod
+    def adder(weight: float) -> Callable[[Any, Any, Any], Any]:
+        # eager steps of small events cost nothing but calls, of which this is one
+        return torch.addcmul if weight == 1 else partial(torch.addcmul, value=weight)
 
     @staticmethod
     def vjp(function: Callable[[Any], Any], x: Any) -> tuple[Any, Callable[[Any], Any]]:
