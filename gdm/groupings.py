@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdm.arrays import A, index, namespace
+from gdm.arrays import index, namespace
 from gdm.errors import PartitionError
 from gdm.partition import Partition
 from gdm.schedule import Schedule, Spans
@@ -55,7 +55,7 @@ class Groupings:
         """Whether samples differ: there are several members, or orders are random."""
         return len(self.members) > 1 or any(self.shuffled)
 
-    def spans(self, t: A, which: Any, keys: Any) -> Spans:
+    def spans(self, t: Any, which: Any, keys: Any) -> Spans:
         """Return the interval of each group of each sample, on the refinement, like `t`.
 
         which: the member that each sample follows

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gdm.backends.world import World, share
-from gdm.pixels import to_uint8
 from gdm.model import Model
+from gdm.pixels import to_uint8
 from gdm.progress import sampling_bar
 from gdm.sampling import class_numbers, in_turn
 from gdm.schedule import Schedule

@@ -160,7 +160,7 @@ class Schedule(Families):
         inside = (start < s) & (s <= end) if side == "left" else (start <= s) & (s < end)
         return namespace(t).astype(inside, t.dtype)
 
-    def spans(self, t: A, orders: Any = None) -> Spans:
+    def spans(self, t: Any, orders: Any = None) -> Spans:
         """Return when each group of each sample is diffused, like `t`: its interval is that of its place in the order.
 
         Shapes: t (batch,), orders (batch, k) integers -> Spans of (batch, k)

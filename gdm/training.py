@@ -168,7 +168,7 @@ def _loop(state: _State, progress: bool) -> Summary:
             bar.update()
             if state.step % training.log_every == 0:
                 speed = state.note()
-                bar.set_postfix_str(f"loss {state.loss:.4f}, {speed:.0f} images/s")
+                bar.set_postfix_str(f"loss {state.loss:.4f}, {speed:.0f} images/s", refresh=False)
             if state.step % training.save_every == 0:
                 state.save()
             if training.sample_every and state.step % training.sample_every == 0:

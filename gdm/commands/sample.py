@@ -73,7 +73,6 @@ def run(args: argparse.Namespace) -> int:
     if world.rank == 0:
         _report(args, loaded, section, schedule, len(lacking), count, time.perf_counter() - began, world)
         print(output)
-    world.leave()
     return 0
 
 

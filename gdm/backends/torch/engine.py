@@ -19,8 +19,8 @@ from gdm.backends.torch.sharding import fill, own, shard, whole
 from gdm.backends.world import share
 from gdm.errors import CheckpointError, ConfigError
 from gdm.groupings import Groupings
-from gdm.pixels import to_unit
 from gdm.objective import direction_loss
+from gdm.pixels import to_unit
 
 if TYPE_CHECKING:
     from gdm.backends.torch import Torch
@@ -75,7 +75,8 @@ class Trainer:
         norm = whole(nn.utils.clip_grad_norm_(self.parameters.values(), self.training.clip or float("inf")))
         skipped = ~norm.isfinite()
         self._descend(rate, skipped)
-        torch._foreach_lerp_([own(v) for v in self.averages.values()], self._weights(), 1 - decay)
+        averages = [own(value) for value in self.averages.values()]
+        torch._foreach_lerp_(averages, self._weights(), 1 - decay)  # type: ignore[attr-defined]
         return loss.masked_fill_(skipped, float("nan"))
 
     @torch.no_grad()
