@@ -66,8 +66,8 @@ def _bar(
 
     options: dict[str, Any] = {"dynamic_ncols": True, "mininterval": 0.5, "bar_format": bar or None, "delay": delay}
     if not sys.stderr.isatty():
-        # miniters: else tqdm guesses how many steps take so long, and a thread corrects it
-        options = {"file": _Lines(sys.stderr), "bar_format": line, "mininterval": EVERY, "miniters": 1, "delay": delay}
+        # miniters: else tqdm guesses how many steps take so long, and a thread corrects it; nothing for what is quick
+        options = {"file": _Lines(sys.stderr), "bar_format": line, "mininterval": EVERY, "miniters": 1, "delay": 5}
     return tqdm(desc=name, unit=unit, initial=done, total=total, disable=not shown, **options)
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from gdm import checkpoint, training
 from gdm.config import Config, DataConfig, NetworkConfig, ScheduleConfig, TrainingConfig
 from gdm.errors import ConfigError, TrainingError
+from gdm.preparation import ema_decay, learning_rate, prepare
 from property_tests.support import agree, same_bits
 
 TINY = Config(
@@ -107,7 +108,7 @@ def test_the_learning_rate_warms_up_and_decays_as_written(warmup: int, length: i
         expected = 0.5 * (step + 1) / warmup
     else:
         expected = 0.5 if decay == "constant" else 0.5 * (length - (step - warmup)) / length
-    agree(training.learning_rate(config, step), expected, 1e-12)
+    agree(learning_rate(config, step), expected, 1e-12)
 
 
 def test_the_average_is_that_of_the_weights(tmp_path: Path) -> None:
@@ -133,15 +134,41 @@ def test_losses_fall(tmp_path: Path) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+def poison(run: Path, name: str, value: float) -> None:
+    """Set a tensor of the latest checkpoint to a value."""
+    saved = checkpoint.latest(run)
+    checkpoint.save(run, saved.step, {**saved.tensors, name: np.full_like(saved.tensors[name], value)}, saved.info)
+
+
+def test_steps_that_are_not_finite_are_skipped_and_end_the_run(tmp_path: Path) -> None:
+    """Weights of NaN make every step one; no checkpoint is written over the last good one."""
     run_of(with_training(TINY, steps=2, decay="constant"), tmp_path)
-    poisoned = checkpoint.latest(tmp_path)
-    tensors = dict(poisoned.tensors)
-    tensors["network.unet.head.weight"] = np.full_like(tensors["network.unet.head.weight"], np.nan)
-    checkpoint.save(tmp_path, 2, tensors, poisoned.info)
-    with pytest.raises(TrainingError, match=r"loss of step 2 is nan.*last checkpoint is intact"):
+    poison(tmp_path, "network.unet.head.weight", np.nan)
+    endless = with_training(TINY, decay="constant", steps=50, save_every=100, log_every=1, skip_limit=5)
+    with pytest.raises(TrainingError, match=r"5 steps in a row up to step 7 .* the checkpoint of step 2 is intact"):
+        training.train(endless, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match=r"head\.weight is not finite after step 4; the checkpoint of step 2 is"):
         training.train(with_training(TINY, decay="constant"), tmp_path, progress=False)
     assert checkpoint.steps(tmp_path) == (2,)
+    assert checkpoint.read_metrics(tmp_path)[-1]["skipped"] == 2
+
+
+def test_a_skipped_step_changes_nothing_but_the_average(tmp_path: Path) -> None:
+    """A gradient that overflows leaves weights, moments and Adam's count as they were; the next step goes on."""
+    ready = prepare(with_training(replace(TINY, data=DataConfig()), clip=0.0))
+    images = ready.dataset.take(np.arange(8))
+    ready.trainer.step(images, None, 0, 1e-3, 0.9)
+    before = ready.trainer.state()
+    bias = ready.trainer.network.unet.head.bias
+    kept = bias.detach().clone()
+    bias.data.fill_(1e38)  # its error squared is beyond float32
+    assert np.isnan(float(ready.trainer.step(images, None, 1, 1e-3, 1.0)))
+    bias.data.copy_(kept)
+    after = ready.trainer.state()
+    for name, tensor in before.items():
+        same_bits(after[name], tensor, name)
+    assert np.isfinite(float(ready.trainer.step(images, None, 2, 1e-3, 0.9)))
+    assert ready.trainer.state()["optimizer.step"] == 2
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:

@@ -35,5 +35,5 @@ def fill(tensor: Tensor, values: np.ndarray) -> None:
     """Set a tensor, spread or not, to values that every process has."""
     source = torch.tensor(values, device=tensor.device, dtype=tensor.dtype)
     if isinstance(tensor, DTensor):
-        source = distribute_tensor(source, tensor.device_mesh, tensor.placements)
+        source = distribute_tensor(source, tensor.device_mesh, tensor.placements, src_data_rank=None)  # no talk
     tensor.copy_(source)
