@@ -60,7 +60,9 @@ class DataConfig(Section):
     flip: bool = False  # mirror half of the training images, left to right
     skip_corrupt: bool = False  # leave out images that cannot be read, with a warning, instead of stopping
     workers: Natural = 0  # threads that decode images; 0 = one per core
-    memory: NotNegative = 0.0  # gigabytes of images to keep decoded; more are decoded per batch; 0 = half of what is free
+    memory: NotNegative = (
+        0.0  # gigabytes of images to keep decoded; more are decoded per batch; 0 = half of what is free
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,8 @@ def read(source: sources.Source, config: DataConfig, *, progress: bool = False) 
     images, kept, skipped, sizes = gather(source, config, progress)
     if skipped:
         listed = ", ".join(skipped[:3]) + ", ..." * (len(skipped) > 3)
-        warnings.warn(f"{len(skipped)} of {source.count} images cannot be read and are left out: {listed}", stacklevel=3)
+        warnings.warn(
+            f"{len(skipped)} of {source.count} images cannot be read and are left out: {listed}", stacklevel=3
+        )
     labels = source.labels[kept] if config.labels and source.labels is not None else None
     return Dataset(images, labels, source.classes if config.labels else (), skipped, sizes)

@@ -74,9 +74,7 @@ def _prepared(source: Source, config: DataConfig, i: int) -> tuple[Size, np.ndar
     return (width, height, channels), with_channels(resized, config.channels) if config.channels else resized
 
 
-def _reader(
-    source: Source, config: DataConfig, kept: np.ndarray, channels: int
-) -> Callable[[int], np.ndarray]:
+def _reader(source: Source, config: DataConfig, kept: np.ndarray, channels: int) -> Callable[[int], np.ndarray]:
     """Return a function that reads image i of those kept, (C, H, W)."""
 
     def read(i: int) -> np.ndarray:

@@ -181,6 +181,8 @@ def test_what_is_no_dataset(pixels: np.ndarray, labels: list[int] | None, match:
 def test_what_is_no_image() -> None:
     with pytest.raises(DTypeError, match="got uint8"):
         to_uint8(np.zeros(3, np.uint8))
+    with pytest.raises(DTypeError, match="expected uint8, got float32"):
+        to_unit(np.zeros(3, np.float32))
     with pytest.raises(ValueRangeError, match="got 1 NaN"):
         to_uint8(np.array([0.0, np.nan]))
 
@@ -342,7 +344,10 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         (tmp_path / "missing.npz", "does not exist"),
         (tmp_path / "file.txt", "is a file of another kind"),
         ("", "does not exist"),
-        ("digit", "'digit' does not exist .*; did you mean 'digits'\\? expected 'digits', a folder of images, a zip of"),
+        (
+            "digit",
+            "'digit' does not exist .*; did you mean 'digits'\\? expected 'digits', a folder of images, a zip of",
+        ),
     ]:
         with pytest.raises(DataError, match=problem):
             load(source)

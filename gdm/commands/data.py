@@ -78,6 +78,7 @@ def describe(dataset: data.Dataset, spec: config.DataConfig, mixed: bool, second
     read = len(dataset) + len(dataset.skipped)
     threads = spec.workers or cores()
     kept = "kept in memory" if isinstance(dataset.images, np.ndarray) else "decoded per batch"
+    speed = f"{read / seconds:.0f} images/s with {threads} threads"
     shape = "of mixed sizes; to train on them, set data.size" if mixed else f"of {width} x {height}"
     return [
         ("data", spec.source + f", {spec.split} part" * (spec.split != "train")),
@@ -87,7 +88,7 @@ def describe(dataset: data.Dataset, spec: config.DataConfig, mixed: bool, second
         *_titled("classes", _classes(dataset)),
         *_titled("left out", [*dataset.skipped[:5], *["..."] * (len(dataset.skipped) > 5)]),
         ("SHA-256", "needs one size" if mixed else dataset.hash),
-        ("read in", f"{seconds:.1f} s, {read / seconds:.0f} images/s with {threads} threads; {dataset.images.size / 1e6:.1f} MB, {kept}"),
+        ("read in", f"{seconds:.1f} s, {speed}; {dataset.images.size / 1e6:.1f} MB, {kept}"),
     ]
 
 
@@ -123,8 +124,8 @@ def _colours(dataset: data.Dataset) -> str:
     """Return how many channels there are, and how many images are grey among others."""
     grey = sum(number for size, number in dataset.sizes.items() if size[2] == 1)
     if dataset.shape[0] == 1:
-        return "1 (grey)" + f"; {len(dataset) - grey} images are made so" * (grey < len(dataset))
-    return "3 (RGB)" + f"; {grey} images are grey" * (grey > 0)
+        return "1 (grey)" + f"; made so from colour: {len(dataset) - grey}" * (grey < len(dataset))
+    return "3 (RGB)" + f"; of them grey: {grey}" * (grey > 0)
 
 
 def _classes(dataset: data.Dataset, most: int = 20) -> list[str]:

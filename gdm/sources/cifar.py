@@ -40,7 +40,9 @@ def read(name: str, path: Path, split: str) -> Source:
         classes = [name for file in sorted(files.keys() - set(batches)) for name in _classes(file, files[file])]
         labels = np.concatenate([numbers for _, numbers in parts])
     except ValueError as error:
-        raise DataError(f"{path}: expected batches of CIFAR-10, got something else ({error}); fetch it again") from error
+        raise DataError(
+            f"{path}: expected batches of CIFAR-10, got something else ({error}); fetch it again"
+        ) from error
     pixels = np.concatenate([images for images, _ in parts]).reshape(-1, 3, 32, 32)
     return of_array(pixels.transpose(0, 2, 3, 1), path, labels, classes)
 

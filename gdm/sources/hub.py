@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def accepts(name: str, path: Path) -> bool:
 
 def read(name: str, path: Path, split: str) -> Source:
     try:
-        import datasets
+        datasets: Any = importlib.import_module("datasets")
     except ImportError as error:
         raise DataError(f"{name}: reading it needs the package datasets; pip install datasets") from error
     table = _part(_open(datasets, name.removeprefix(_PREFIX)), name, split)

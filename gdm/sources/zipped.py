@@ -32,9 +32,7 @@ def read(name: str, path: Path, split: str) -> Source:
     def full(i: int) -> str:
         return f"{path}/{names[i]}"
 
-    return Source(
-        len(names), full, lambda i: decode(archive.read(names[i]), full(i)), *labelled(names, content, path)
-    )
+    return Source(len(names), full, lambda i: decode(archive.read(names[i]), full(i)), *labelled(names, content, path))
 
 
 class Archive:
