@@ -30,14 +30,10 @@ def decode(file: Path | bytes, name: str) -> np.ndarray:
             operations.exif_transpose(image, in_place=True)  # else it copies those that are upright already
             return _to_bytes(image)
     except Exception as error:  # decoders raise anything from OSError to struct.error: the file is the cause
-        problem = str(error).replace(repr(file), "the file") if isinstance(file, Path) else _without_address(error)
+        unknown = type(error).__name__ == "UnidentifiedImageError"  # whose text has an address in memory
+        problem = "it is of no known format" if unknown else error
         remedy = "replace or remove it, or leave such images out: data.skip_corrupt=true"
         raise CorruptImageError(f"{name}: cannot be read as an image ({problem}); {remedy}") from error
-
-
-def _without_address(error: Exception) -> str:
-    """Return what went wrong; Pillow names a file in memory by its address."""
-    return "it is of no known format" if "BytesIO" in str(error) else str(error)
 
 
 def _to_bytes(image: Any) -> np.ndarray:

@@ -37,7 +37,9 @@ def _container() -> list[int]:
     """Return what is left below the limit of a Linux control group, if there is one."""
     group = Path("/sys/fs/cgroup")
     try:
-        limit, used = (group / "memory.max").read_text(), (group / "memory.current").read_text()
-        return [max(0, int(limit) - int(used))]
-    except (OSError, ValueError):  # no control groups, or the limit is "max"
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        cache = int(statistics["inactive_file"])  # counted as used, but given up when memory is needed
+    except (OSError, ValueError, KeyError):  # no control groups, or the limit is "max"
         return []
+    return [max(0, limit - used + cache)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gdm.images import decode
+from gdm.images import SUFFIXES, decode
 from gdm.sources.base import Source
 from gdm.sources.listing import LABELS, image_names, labelled
 
@@ -16,8 +16,8 @@ def accepts(name: str, path: Path) -> bool:
 
 
 def read(name: str, path: Path, split: str) -> Source:
-    files = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    names = image_names(files, path)
+    found = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    names = image_names((file.relative_to(path).as_posix() for file in found), path)
     described = path / LABELS
     content = described.read_bytes() if described.is_file() else None
 
