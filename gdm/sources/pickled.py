@@ -7,6 +7,7 @@ lists the instructions of the program without carrying them out; their arguments
 from __future__ import annotations
 
 import pickletools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -53,15 +54,14 @@ def names(content: bytes, key: str) -> list[str]:
     return found
 
 
-def _instructions(content: bytes) -> list[tuple[str, str, object]]:
-    """Return (the text before, instruction, its argument; text as bytes) of each instruction of a pickle."""
-    listed, before = [], ""
+def _instructions(content: bytes) -> Iterator[tuple[str, str, object]]:
+    """Yield (the text before, instruction, its argument; text as bytes) of each instruction of a pickle."""
+    before = ""
     for instruction, argument, _ in pickletools.genops(content):
         if isinstance(argument, str) and "GLOBAL" not in instruction.name:
             argument = argument.encode("latin-1", "replace")  # as pickletools decodes what Python 2 wrote
         elif isinstance(argument, bytearray):
             argument = bytes(argument)
-        listed.append((before, instruction.name, argument))
+        yield before, instruction.name, argument
         if isinstance(argument, bytes) and len(argument) < 100:
             before = argument.decode("latin-1")
-    return listed
