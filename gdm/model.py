@@ -257,7 +257,7 @@ class Model:
         parents = self.parents(schedule or self.schedule)
         classes = sampling.class_numbers(labels, self.classes, n)
         sampling.check_guidance(guidance, self.classes, self.spec.training.label_dropout)
-        size = min(n, batch or self.batch_for(n, guidance))
+        size = batch or self.batch_for(n, guidance)
 
         def part(rows: np.ndarray, size: int) -> Any:
             """Solve for these rows; a compiled network gets batches of one size, whose excess is dropped."""
@@ -267,7 +267,7 @@ class Model:
             solved = solve(self._bound(parents, given, guidance, counted), whole)
             return solved[: len(rows), ...] if axis == 0 else solved[:, : len(rows), ...]
 
-        return sampling.in_batches(n, size, part, self.backend)
+        return sampling.in_batches(n, size if self.program else min(size, n), part, self.backend)
 
     def _bound(
         self, parents: np.ndarray | None, told: np.ndarray | None, guidance: float, before: Callable[[], None] | None

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import gdm
-from gdm import backends, training
-from gdm.config import Config, TrainingConfig, from_dict
+from gdm import backends, checkpoint, training
+from gdm.config import Config, TrainingConfig, build_groupings, from_dict, to_dict
 from gdm.model import Model
 from property_tests.problems import random_network
 from property_tests.support import NAMES
@@ -39,6 +39,21 @@ def trained(run: Path) -> Path:
     return run
 
 
+def untrained(run: Path, config: dict[str, Any], event: tuple[int, ...] = (1, 8, 8)) -> Path:
+    """Write a run of digits that was stopped before its first step, in the folder `run`; without training it."""
+    spec = from_dict(config)
+    schedule = build_groupings(spec, event).schedule
+    classes = [str(digit) for digit in range(10)] if spec.data.labels else []
+    backend = backends.get("torch", "cpu")
+    weights = backend.export_parameters(backend.build(spec.network, schedule, classes=len(classes), seed=spec.seed))
+    tensors = {f"ema.{name}": value for name, value in weights.items()}
+    described = {"source": "digits", "count": 1797, "hash": "0" * 64}
+    facts = {"gdm_version": "0", "created": "today", "event": event, "classes": classes, "data": described}
+    checkpoint.write_run(run, {**facts, "config": to_dict(spec)})
+    checkpoint.save(run, 0, {**tensors, **training.schedule_tensors(schedule)}, {"seconds": 0, "losses": []})
+    return run
+
+
 def mixture(shape: tuple[int, ...]) -> gdm.oracle.GaussianMixture:
     """Return a correlated mixture of two Gaussians over small events."""
     rng = np.random.default_rng(0)
@@ -58,3 +73,25 @@ def exact(schedule: gdm.Schedule, backend: str = "numpy", mask_pending: bool = F
 def smooth(schedule: gdm.Schedule, backend: str) -> Model:
     """Return a model with a random network, which JAX compiles sooner than the exact one."""
     return Model(random_network(0, schedule), schedule, Config(), backends.get(backend, "cpu", "float64"))
+
+
+def conditional(schedule: gdm.Schedule, guidable: bool = True) -> Model:
+    """Return the optimal model of two classes, "a" and "b", each a Gaussian; without class it is `exact`.
+
+    A sample's class is a number or a weight per class, as for a trained network.
+    """
+    data = mixture(schedule.shape)
+    whole = data.direction(schedule)
+    parts = [
+        gdm.oracle.GaussianMixture([1.0], data.means[c : c + 1], data.covariances[c : c + 1]).direction(schedule)
+        for c in (0, 1)
+    ]
+
+    def network(x_t: np.ndarray, alpha: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        weights = np.eye(2)[labels] if labels.ndim == 1 else labels
+        hidden = 1 - weights.sum(axis=1)
+        directions = [*(part(x_t, alpha) for part in parts), whole(x_t, alpha)]
+        return sum(w[:, None, None, None] * u for w, u in zip([*weights.T, hidden], directions, strict=True))  # type: ignore[return-value]
+
+    spec = Config(training=TrainingConfig(label_dropout=0.1 if guidable else 0.0))
+    return Model(network, schedule, spec, backends.get("numpy", "cpu", "float64"), ("a", "b"))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdm
 from gdm import checkpoint, errors, model
-from property_tests.runs import BACKENDS, SMALL, exact, smooth, trained
+from property_tests.runs import BACKENDS, SMALL, conditional, exact, mixture, smooth, trained, untrained
 from property_tests.support import agree, refused, same_bits
 
 SCHEDULE = gdm.Schedule.blockwise((1, 4, 4), grid=(2, 2))
@@ -55,6 +57,144 @@ def test_a_schedule_that_splits_the_networks_groups_is_refused() -> None:
         one.generate(1, steps=16, schedule=gdm.Schedule.autoregressive(SCHEDULE.shape))
     with refused(errors.ValueRangeError, "trigonometric", "linear"):
         one.generate(1, schedule=gdm.Schedule.vanilla(SCHEDULE.shape, path="trigonometric"))
+
+
+ROWS, COLUMNS = gdm.Schedule.rows((1, 4, 4), 2), gdm.Schedule.columns((1, 4, 4), 2, "right-to-left")
+
+
+def test_a_network_of_a_refinement_serves_every_grouping_in_every_call() -> None:
+    """The network is told alpha of the 4 blocks; its model's own schedule is rows, and others are as good as their own."""
+    fine = gdm.Schedule(gdm.Partition.refine(ROWS.partition, COLUMNS.partition))
+    network = mixture(fine.shape).direction(fine)
+    one = replace(exact(ROWS), network=network, groups=fine.partition)
+    uneven = COLUMNS.with_intervals([(0.3, 1), (0, 0.3)])
+    for chosen, own in ((None, ROWS), (COLUMNS, COLUMNS), (uneven, uneven), (fine, fine)):
+        other = exact(own)
+        images = other.generate(3, steps=8, batch=2)
+        agree(one.generate(3, steps=8, batch=2, schedule=chosen), images)
+        latents = other.encode(images, steps=8)
+        agree(one.encode(images, steps=8, schedule=chosen), latents)
+        agree(one.decode(latents, steps=8, schedule=chosen), other.decode(latents, steps=8))
+        options: dict[str, Any] = {"known": [0], "seed": 2, "steps": 8}
+        agree(one.complete(images, schedule=chosen, **options), other.complete(images, **options))
+    with refused(errors.PartitionError, "network's 4", "k=16", "groupings"):
+        one.encode(np.zeros((1, 1, 4, 4)), schedule=gdm.Schedule.autoregressive((1, 4, 4)), steps=16)
+
+
+def test_a_run_of_several_groupings_is_loaded_on_their_refinement(tmp_path: Path) -> None:
+    rows, columns = {"kind": "rows", "groups": 2, "order": "random"}, {"kind": "columns", "groups": 2}
+    one = model.load(untrained(tmp_path / "run", {**SMALL, "schedule": rows, "groupings": [columns]}))
+    first, second = gdm.Schedule.rows((1, 8, 8), 2), gdm.Schedule.columns((1, 8, 8), 2)
+    assert one.schedule == first and one.groups == gdm.Partition.refine(first.partition, second.partition)
+    z = one.backend.asarray(gdm.draw_latents(0, range(2), one.schedule.shape))
+    zero = torch.tensor([0, 1])
+    for schedule in (first, second):
+
+        def network(x_t: Any, alpha: Any, schedule: gdm.Schedule = schedule) -> Any:
+            assert one.groups is not None
+            return one.network(x_t, alpha[:, schedule.partition.parents(one.groups)], zero)
+
+        with torch.no_grad():
+            expected = gdm.generate(network, z, schedule, steps=4)
+        agree(one.generate(2, steps=4, schedule=schedule), expected, 1e-5)
+    described = json.loads((tmp_path / "run" / "run.json").read_text())
+    del described["config"]["groupings"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(described))
+    with refused(errors.CheckpointError, "schedule.labels"):
+        model.load(tmp_path / "run")
+
+
+@settings(max_examples=8)
+@given(weight=st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0, 7.5]), label=st.sampled_from(["a", "b"]))
+def test_guidance_is_its_formula_in_one_call(weight: float, label: str) -> None:
+    """u_none + w (u_class - u_none) at every call, of twice the batch; only one half of it where w is 0 or 1."""
+    one, rows = conditional(SCHEDULE), []
+
+    def both(x_t: Any, alpha: Any) -> Any:
+        number = np.full(len(x_t), "ab".index(label))
+        none = one.network(x_t, alpha, np.zeros((len(x_t), 2)))
+        return none + weight * (one.network(x_t, alpha, number) - none)
+
+    def counted(x_t: Any, alpha: Any, labels: Any) -> Any:
+        rows.append(len(x_t))
+        return one.network(x_t, alpha, labels)
+
+    got = replace(one, network=counted).generate(3, steps=8, batch=2, labels=label, guidance=weight)
+    agree(got, gdm.generate(both, gdm.draw_latents(0, range(3), SCHEDULE.shape).astype(float), SCHEDULE, steps=8))
+    twice = 1 if weight in (0, 1) else 2
+    assert rows == [2 * twice] * 8 + [twice] * 8
+
+
+def test_guidance_from_none_to_the_class() -> None:
+    """0 is the model without classes, 1 the one of the class; decoding inverts encoding at any other."""
+    one = conditional(SCHEDULE)
+    agree(one.generate(4, steps=8, guidance=0), exact(SCHEDULE).generate(4, steps=8))
+    data = mixture(SCHEDULE.shape)
+    alone = gdm.oracle.GaussianMixture([1.0], data.means[1:], data.covariances[1:]).direction(SCHEDULE)
+    agree(one.generate(4, steps=8, labels="b"), replace(exact(SCHEDULE), network=alone).generate(4, steps=8))
+    images = one.generate(2, steps=16, guidance=1.5, labels=1)
+    options: dict[str, Any] = {"steps": 96, "solver": "rk4", "labels": 1, "guidance": 1.5}
+    agree(one.decode(one.encode(images, **options), **options), images, 1e-5)
+    filled = one.complete(images, known=[0], seed=1, labels=1, steps=8, guidance=1.5)
+    assert not np.array_equal(filled, one.complete(images, known=[0], seed=1, labels=1, steps=8))
+
+
+def test_guidance_that_was_not_learnt_is_refused() -> None:
+    with refused(errors.UnsupportedError, "classes", "data.labels=true"):
+        exact(SCHEDULE).generate(1, steps=4, guidance=2)
+    with refused(errors.UnsupportedError, "got 0", "training.label_dropout=0.1"):
+        conditional(SCHEDULE, guidable=False).generate(1, steps=4, guidance=0)
+    with refused(errors.ValueRangeError, "guidance", "nan"):
+        conditional(SCHEDULE).generate(1, steps=4, guidance=float("nan"))
+    conditional(SCHEDULE, guidable=False).generate(1, steps=4, guidance=1)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved() -> None:
+    one, sizes = smooth(SCHEDULE, "torch"), []
+
+    def small(x_t: Any, alpha: Any) -> Any:
+        sizes.append(len(x_t))
+        if len(x_t) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return one.network(x_t, alpha)
+
+    with pytest.warns(RuntimeWarning, match="halving"):
+        got = replace(one, network=small).generate(5, steps=4)
+    agree(got, one.generate(5, steps=4))
+    assert sizes == [5, 3, *[2] * 8, *[1] * 4]
+
+    def never(x_t: Any, alpha: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.warns(RuntimeWarning), pytest.raises(torch.OutOfMemoryError):
+        replace(one, network=never).generate(2, steps=4)
+
+
+def test_a_compiled_network_sees_one_shape(loaded: model.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+
+    def compiling(network: Any) -> Any:
+        return lambda *given: (shapes.append([tuple(part.shape) for part in given]), network(*given))[1]
+
+    monkeypatch.setattr(loaded.backend, "compile", compiling)
+    compiled = loaded.compiled()
+    agree(compiled.generate(5, steps=4, batch=3), loaded.generate(5, steps=4, batch=3), 1e-5)
+    assert shapes == [[(3, 1, 8, 8), (3, 4), (3,)]] * 8
+    states = compiled.generate(4, steps=4, batch=3, trajectory=True)
+    agree(states, loaded.generate(4, steps=4, batch=3, trajectory=True), 1e-5)
+    x = loaded.generate(2, steps=4)
+    agree(compiled.encode(x, steps=4, batch=3, labels=1), loaded.encode(x, steps=4, labels=1), 1e-5)
+    assert {tuple(shape[0]) for shape in shapes} == {(3, 1, 8, 8)}
+
+
+def test_a_stream_yields_any_images_batch_by_batch() -> None:
+    one, counts = exact(SCHEDULE), []
+    numbers = [7, 2, 3, 11, 2**60]
+    parts = [*one.stream(numbers, seed=5, steps=4, solver="heun", batch=2, watch=counts.append)]
+    assert [len(part) for part in parts] == [2, 2, 1]
+    alone = [one.generate(1, seed=5, first=number, steps=4, solver="heun")[0] for number in numbers]
+    agree(np.concatenate(parts), np.stack(alone))
+    assert counts == [*[2] * 16, *[1] * 8] and one.calls(4, "heun") == 8
 
 
 @pytest.mark.parametrize("name", [name for name in BACKENDS if name != "jax"])  # slow to compile

@@ -9,7 +9,8 @@ Examples:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def of_run(run: Path) -> dict[str, str]:
     spec = config.from_dict(described["config"])
     schedule = config.build_schedule(spec.schedule, tuple(described["event"]))
     progress, parameters = _progress(run, spec)
+    how = _sampling(run, spec, schedule, described["classes"]) if checkpoint.steps(run) else {}
     source = described["data"]
     made = f"gdm {described['gdm_version']}, {described['created']}"
     return {
@@ -45,6 +47,7 @@ def of_run(run: Path) -> dict[str, str]:
         "classes": ", ".join(described["classes"]) or "none",
         "made by": f"{made}, backend {spec.backend}, {spec.precision}, seed {spec.seed}",
         **progress,
+        **how,
     }
 
 
@@ -91,8 +94,21 @@ def _progress(run: Path, spec: config.Config) -> tuple[dict[str, str], str]:
     losses = [record["loss"] for record in checkpoint.read_metrics(run) if record.get("loss") is not None]
     loss = f", loss {losses[-1]:.4f}" if losses else ""
     size = sum(tensor.size for name, tensor in saved.tensors.items() if name.startswith("ema."))
-    trained = {
-        "trained": f"{saved.step} of {spec.training.steps} steps in {spent}{loss}",
-        "sample it": f"gdm sample {run} -n 64 --steps 64 --solver ab2",
-    }
-    return trained, f", {size:,} parameters"
+    return {"trained": f"{saved.step} of {spec.training.steps} steps in {spent}{loss}"}, f", {size:,} parameters"
+
+
+def _sampling(run: Path, spec: config.Config, schedule: Schedule, classes: Sequence[str]) -> dict[str, str]:
+    """Return commands that sample from a run: as it is, and in each other way that it has learnt."""
+    command = f"gdm sample {shlex.quote(str(run))}"
+    steps = f"--steps {max(64, schedule.k)}"
+    lines = {"sample it": f"{command} -n 64 {steps} --solver ab2"}
+    if spec.schedule.shuffled and schedule.k > 1:
+        backwards = str([*range(schedule.k)][::-1]).replace(" ", "")
+        order = backwards if spec.schedule.kind == "bands" else "reverse"  # bands have orders without names
+        lines["any order"] = f"{command} {steps} schedule.order={order}"
+    for number, grouping in enumerate(spec.groupings, start=1):
+        steps = f"--steps {max(64, config.build_schedule(grouping, schedule.shape).k)}"
+        lines[f"grouping {number}"] = f"{command} {steps} --grouping {number}  ({grouping.kind})"
+    if classes and spec.training.label_dropout:
+        lines["guided"] = f"{command} {steps} --label {shlex.quote(classes[0])} --guidance 2"
+    return lines
