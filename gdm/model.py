@@ -267,7 +267,7 @@ class Model:
             solved = solve(self._bound(parents, given, guidance, counted), whole)
             return solved[: len(rows), ...] if axis == 0 else solved[:, : len(rows), ...]
 
-        return sampling.in_batches(n, size if self.program else min(size, n), part, self.backend)
+        return sampling.in_batches(n, min(size, n) if self.program is None else size, part, self.backend)
 
     def _bound(
         self, parents: np.ndarray | None, told: np.ndarray | None, guidance: float, before: Callable[[], None] | None

@@ -15,7 +15,7 @@ from gdm import Schedule, backends
 from gdm.arrays import namespace
 from gdm.backends.jax import Jax
 from gdm.backends.numpy import NumPy, rows
-from gdm.backends.torch import Torch
+from gdm.backends.torch import Torch, memory
 from gdm.config import NetworkConfig
 from gdm.errors import BackendError, UnsupportedError
 from property_tests.problems import law, seeds
@@ -245,3 +245,47 @@ def test_backends_without_networks_say_so(name: str) -> None:
     for attempt in attempts:
         with refused(UnsupportedError, "networks: expected backend 'torch'", repr(name)):
             attempt()
+
+
+# How many samples at once
+
+
+def test_a_cpu_takes_64_samples_at_once() -> None:
+    for name in KINDS:
+        backend = backends.get(name, device="cpu")
+        assert [backend.batch_for(lambda count: None, most) for most in (1, 63, 64, 50000)] == [1, 63, 64, 64]
+        assert MemoryError in backend.out_of_memory and backend.world().size == 1
+
+
+def test_a_gpu_takes_what_fits_into_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call takes 3 bytes a sample on top of 100 that stay; 70 % of what is free, cached blocks included, is used."""
+    used, calls = {"now": 0, "peak": 0, "reserved": 500}, []
+
+    def call(count: int) -> None:
+        calls.append(count)
+        used["now"] = 100
+        used["peak"] = max(used["peak"], 100 + 3 * count)
+
+    def reset(_: Any) -> None:
+        used["peak"] = used["now"]
+
+    for name, function in {
+        "memory_allocated": lambda _: used["now"],
+        "reset_peak_memory_stats": reset,
+        "synchronize": lambda _: None,
+        "max_memory_allocated": lambda _: used["peak"],
+        "memory_reserved": lambda _: used["reserved"],
+        "mem_get_info": lambda _: (600, 8000),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, function)
+    device = torch.device("cuda")
+    assert memory.batch_for(device, call, most=50000) == 128  # of 0.7 x (600 + 400) / 3 = 233, a power of two
+    assert memory.batch_for(device, call, most=5) == 5 and calls == [8, 8, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("free", "most", "expected"),
+    [(1e12, 50000, 1024), (1e12, 700, 700), (0, 50, 1), (1000, 50, 50), (1000, 500, 64), (910, 500, 32)],
+)
+def test_batches_are_of_a_sensible_size(free: float, most: int, expected: int) -> None:
+    assert memory.fitting(free, 10.0, most) == expected

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gdm import checkpoint, cli, training
-from property_tests.runs import toml
+import gdm
+from gdm import checkpoint, cli, model, training
+from gdm.backends.torch import Torch
+from gdm.images import to_uint8
+from property_tests.runs import SMALL, toml, untrained
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +69,115 @@ def test_a_run_is_named_after_its_config(folder: Path, capsys: pytest.CaptureFix
 
 
 def test_samples_are_written_where_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("-n", "9", "--steps", "2,1,1,1", "--solver", "ab2", "--npz")
-    output = said(capsys, "sample", "run", *options, "--seed", "4", "-o", "out")
+    options = ("-n", "9", "--steps", "2,1,1,1", "--solver", "ab2", "--seed", "4")
+    output = said(capsys, "sample", "run", *options, "-o", "out/all.npz")
     assert "images 0 to 8 of seed 4" in output and "2, 1, 1, 1: 5 network calls" in output
-    assert output.splitlines()[-2:] == ["out/samples-seed4.png", "out/samples-seed4.npz"]
-    images = np.load("out/samples-seed4.npz")["images"]
+    assert output.splitlines()[-1] == "out/all.npz"
+    archive = np.load("out/all.npz")
+    images = archive["images"]
     assert images.shape == (9, 1, 8, 8) and images.dtype == np.uint8
-    some = ("-n", "3", "--first", "6", "--batch", "2", "-o", "part.png")
-    said(capsys, "sample", "run", *options, "--seed", "4", *some)
-    part = np.load("part.npz")["images"].astype(int)
-    assert np.abs(part - images[6:]).max() <= 1  # the same images, to rounding
+    assert archive["labels"].tolist() == [*"012345678"]
+    some = ("-n", "3", "--first", "6", "--batch", "2", "-o")
+    said(capsys, "sample", "run", *options, *some, "part.npz")
+    near(np.load("part.npz")["images"], images[6:])
+    said(capsys, "sample", "run", *options, *some, "part.zip")
+    with zipfile.ZipFile("part.zip") as archive, Image.open(archive.open("00000/img00000007.png")) as picture:
+        near(np.asarray(picture), images[7, 0])
+    said(capsys, "sample", "run", *options, *some, "part.png")
     with Image.open("part.png") as picture:
         assert picture.size[0] > 100
     assert "run/samples-seed0.png" in said(capsys, "sample", "run", "-n", "2", "--steps", "4", "--label", "7")
+    assert "256 images at most" in said(capsys, "sample", "run", "-n", "257", "--steps", "4", "-o", "many.png")
+
+
+def near(got: np.ndarray, expected: np.ndarray) -> None:
+    """Raise unless images are the same to rounding, of which a byte shows one at most."""
+    assert got.shape == expected.shape and np.abs(got.astype(int) - expected).max() <= 1
+
+
+def test_a_folder_of_samples_is_gone_on_with(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("sample", "run", "--steps", "4", "--batch", "4", "-o", "many")
+    assert "already" not in said(capsys, *command, "-n", "3")
+    before = (folder / "many" / "000001.png").stat().st_mtime_ns
+    assert "3 of them already there" in said(capsys, *command, "-n", "5")
+    assert (folder / "many" / "000001.png").stat().st_mtime_ns == before
+    assert "5 of them already there" in said(capsys, *command, "-n", "5")
+    said(capsys, *command, "-n", "5", "-o", "once")
+    for number in range(5):
+        with Image.open(f"many/{number:06d}.png") as got, Image.open(f"once/{number:06d}.png") as expected:
+            near(np.asarray(got), np.asarray(expected))
+    for changes, words in (
+        (("--seed", "1"), "seed = 0"),
+        (("--steps", "5"), "steps = [1, 1, 1, 1]"),
+        (("schedule.order=reverse",), "schedule.order = ''"),
+        (("--label", "3"), "label = None"),
+    ):
+        assert words in complaint(capsys, *command, *changes)
+
+
+def test_two_processes_make_the_same_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("sample", "run", "--steps", "4", "--device", "cpu", "-n", "6")
+    said(capsys, *command, "--batch", "3", "-o", "alone")
+    twice = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "gdm"]
+    root = str(Path(cli.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root, "MASTER_PORT": "0"}
+    for output in ("together", "together.zip"):
+        run = [*twice, *command, "-o", output]
+        done = subprocess.run(
+            run, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("2 processes") == 1 and done.stderr.count("100%") == 1
+    names = sorted(path.name for path in (folder / "alone").iterdir())
+    assert names == ["000000.png", *[f"{i:06d}.png" for i in range(1, 6)], "dataset.json", "samples.json"]
+    for name in names:  # batches of three, here as there: the same sums in the same order, to the bit
+        assert (folder / "together" / name).read_bytes() == (folder / "alone" / name).read_bytes(), name
+    with zipfile.ZipFile(folder / "together.zip") as archive:
+        for name in archive.namelist()[:-1]:
+            assert archive.read(name) == (folder / "alone" / name[-10:]).read_bytes(), name
+
+
+def test_samples_follow_other_schedules(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"kind": "rows", "groups": 2, "order": "random"}
+    several = {**SMALL, "groupings": [rows], "training": {**SMALL["training"], "label_dropout": 0.1}}
+    untrained(folder / "several", several)
+    loaded = model.load("several")
+    fours = gdm.Schedule.blockwise((1, 8, 8), grid=(2, 2), order="spiral")
+    twos = gdm.Schedule.rows((1, 8, 8), 2, order="bottom-to-top", intervals=[(0.4, 1), (0, 0.4)])
+    changes = ["schedule.order=bottom-to-top", "schedule.intervals=[[0.4,1],[0,0.4]]"]
+    for options, schedule, words in (
+        (["schedule.order=spiral"], fours, "blockwise, order = spiral"),
+        (["--grouping", "1", *changes], twos, "rows, order = bottom-to-top, intervals = [[0.4, 1.0], [0.0, 0.4]]"),
+        (["schedule.kind=vanilla"], gdm.Schedule.vanilla((1, 8, 8)), "schedule: vanilla\n"),
+        (["--grouping", "1"], gdm.Schedule.rows((1, 8, 8), 2), "rows, order = top-to-bottom (the natural"),
+    ):
+        output = said(capsys, "sample", "several", "-n", "2", "--steps", "4", "-o", "other.npz", *options)
+        assert words in output, output
+        near(np.load("other.npz")["images"], to_uint8(np.asarray(loaded.generate(2, steps=4, schedule=schedule))))
+    guided = said(capsys, "sample", "several", "-n", "2", "--steps", "4", "--guidance", "3", "-o", "other.npz")
+    assert "4 network calls, guidance 3" in guided
+    near(np.load("other.npz")["images"], to_uint8(np.asarray(loaded.generate(2, steps=4, guidance=3))))
+    assert "expected 0 to 1, got 2" in complaint(capsys, "sample", "several", "--grouping", "2")
+    for command in re.findall(r"gdm (sample [^(\n]*)", said(capsys, "info", "several")):
+        assert "samples-seed0.png" in said(capsys, *command.replace("-n 64", "").split(), "-n", "1", "--steps", "4")
+
+
+def test_the_network_is_compiled_on_request(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = set()
+
+    def compiling(_: Torch, network: Any) -> Any:
+        return lambda x_t, *told: (shapes.add(tuple(x_t.shape)), network(x_t, *told))[1]
+
+    monkeypatch.setattr(Torch, "compile", compiling)
+    command = ("sample", "run", "-n", "5", "--batch", "3", "--steps", "4", "-o", "compiled.npz")
+    said(capsys, *command)
+    images = np.load("compiled.npz")["images"]
+    assert not shapes  # "auto" compiles on a GPU alone
+    said(capsys, *command, "--compile", "on")
+    assert shapes == {(3, 1, 8, 8)}
+    near(np.load("compiled.npz")["images"], images)
 
 
 def test_info_says_what_a_run_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +211,17 @@ def test_plots_of_a_config(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         ("sample run --sedd 4", "'--sedd'; did you mean '--seed'? (see `gdm sample --help`)"),
         ("sample run --see 4", "'--seed'"),
         ("sample", "required: RUN"),
-        ("sample run other", "other"),
+        ("sample run other", "expected schedule.KEY=VALUE, got 'other'"),
+        ("sample run training.steps=3", "'training.steps=3'; other settings are fixed"),
+        ("sample run schedule.ordr=spiral", "schedule.ordr; did you mean 'order'?"),
+        ("sample run schedule.order=spirl", "did you mean 'spiral'?"),
+        ("sample run schedule.kind=rows schedule.groups=3", "network's 4 are a refinement"),
+        ("sample run schedule.path=trigonometric", "linear"),
+        ("sample run --grouping 1", "expected 0 to 0, got 1"),
+        ("sample run --guidance 2", "training.label_dropout"),
+        ("sample run --guidance much", "expected a number, got 'much'"),
+        ("sample run --precision float46", "did you mean 'float64'?"),
+        ("sample run --compile yes", "auto, on, off"),
         ("sample run --solver eular", "did you mean 'euler'?"),
         ("sample run --steps 2", "at least 4"),
         ("sample run --steps 4,4", "4 of them"),
@@ -117,7 +229,7 @@ def test_plots_of_a_config(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         ("sample run -n 0", "whole number from 1, got '0'"),
         ("sample run --seed -1", "got '-1'"),
         ("sample run --label seven", "'seven'"),
-        ("sample run -n 1 --steps 4 -o out.jpg", ".png"),
+        ("sample run -n 1 --steps 4 -o out.jpg", ".png, .zip, .npz"),
         ("sample run --backend numpy", "'numpy'"),
         ("sample run --backend torhc", "did you mean 'torch'?"),
         ("sample run --device cuda:77", "cuda:77"),

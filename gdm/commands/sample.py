@@ -27,6 +27,7 @@ from gdm.backends.world import World
 from gdm.commands import add_backend, add_sampling, number, one_of, positive, whole
 from gdm.config import ScheduleConfig
 from gdm.errors import ConfigError
+from gdm.sampling import check_guidance
 from gdm.schedule import Schedule
 
 COMPILING = 500  # network calls that earn back the minute that a compiler takes
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = model.load(args.run, args.backend, args.device, args.precision)
     section = _section(loaded.spec, args.grouping, args.overrides)
     schedule = config.build_schedule(section, loaded.schedule.shape)
-    loaded.parents(schedule)  # says so now, if the network cannot serve it
+    _check(args, loaded, schedule)
     world = loaded.backend.world()
     as_grid = output.suffix.lower() == ".png" and not writers.is_folder(output)
     count = min(args.n, writers.GRID) if as_grid else args.n
@@ -74,6 +75,13 @@ def run(args: argparse.Namespace) -> int:
         _report(args, loaded, section, schedule, len(lacking), count, time.perf_counter() - began, world)
         print(output)
     return 0
+
+
+def _check(args: argparse.Namespace, loaded: model.Model, schedule: Schedule) -> None:
+    """Refuse what the model cannot do, before anything is written."""
+    loaded.parents(schedule)
+    check_guidance(args.guidance, loaded.classes, loaded.spec.training.label_dropout)
+    rounds.labels_of(loaded, range(1), args.label)
 
 
 def _section(spec: config.Config, grouping: int, overrides: list[str]) -> ScheduleConfig:
