@@ -40,13 +40,15 @@ def trained(run: Path) -> Path:
 
 
 def untrained(run: Path, config: dict[str, Any], event: tuple[int, ...] = (1, 8, 8)) -> Path:
-    """Write a run of digits that was stopped before its first step, in the folder `run`; without training it."""
+    """Write a run of digits in the folder `run`, with random weights, of which none is zero as in a new network."""
     spec = from_dict(config)
     schedule = build_groupings(spec, event).schedule
     classes = [str(digit) for digit in range(10)] if spec.data.labels else []
     backend = backends.get("torch", "cpu")
     weights = backend.export_parameters(backend.build(spec.network, schedule, classes=len(classes), seed=spec.seed))
-    tensors = {f"ema.{name}": value for name, value in weights.items()}
+    noise = np.random.default_rng(0)
+    shaken = {name: value + 0.1 * noise.normal(size=value.shape) for name, value in weights.items()}
+    tensors = {f"ema.{name}": value.astype(np.float32) for name, value in shaken.items()}
     described = {"source": "digits", "count": 1797, "hash": "0" * 64}
     facts = {"gdm_version": "0", "created": "today", "event": event, "classes": classes, "data": described}
     checkpoint.write_run(run, {**facts, "config": to_dict(spec)})
@@ -91,7 +93,10 @@ def conditional(schedule: gdm.Schedule, guidable: bool = True) -> Model:
         weights = np.eye(2)[labels] if labels.ndim == 1 else labels
         hidden = 1 - weights.sum(axis=1)
         directions = [*(part(x_t, alpha) for part in parts), whole(x_t, alpha)]
-        return sum(w[:, None, None, None] * u for w, u in zip([*weights.T, hidden], directions, strict=True))  # type: ignore[return-value]
+        total = np.zeros_like(x_t)
+        for weight, direction in zip([*weights.T, hidden], directions, strict=True):
+            total += weight[:, None, None, None] * direction
+        return total
 
     spec = Config(training=TrainingConfig(label_dropout=0.1 if guidable else 0.0))
     return Model(network, schedule, spec, backends.get("numpy", "cpu", "float64"), ("a", "b"))

@@ -108,7 +108,7 @@ def _sampling(run: Path, spec: config.Config, schedule: Schedule, classes: Seque
         lines["any order"] = f"{command} {steps} schedule.order={order}"
     for number, grouping in enumerate(spec.groupings, start=1):
         steps = f"--steps {max(64, config.build_schedule(grouping, schedule.shape).k)}"
-        lines[f"grouping {number}"] = f"{command} {steps} --grouping {number}  ({grouping.kind})"
+        lines[f"grouping {number}"] = f"{command} {steps} --grouping {number}  # {grouping.kind}"
     if classes and spec.training.label_dropout:
         lines["guided"] = f"{command} {steps} --label {shlex.quote(classes[0])} --guidance 2"
     return lines
