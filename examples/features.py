@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,9 @@ class Extractor:
         network = EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._network = network.eval().to(self.device, memory_format=torch.channels_last)  # twice as fast on a CPU
+        network = network.eval().to(self.device)
+        # On a CPU nearly twice as fast. (torch's own types do not know this form of the call.)
+        self._network: Any = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images. Shapes: (n, 1 or 3, H, W) in [-1, 1] -> float32 (n, 1280)"""
