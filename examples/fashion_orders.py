@@ -1,10 +1,10 @@
 """Fig. 5: several orders of generation from one network that was trained on random orders, side by side.
 
-    gdm train examples/configs/fashion.toml data.source=FOLDER/train-images-idx3-ubyte.gz
-    python examples/fashion_orders.py runs/fashion --test FOLDER/t10k-images-idx3-ubyte.gz
+    gdm train examples/configs/fashion.toml data.source=FOLDER
+    python examples/fashion_orders.py runs/fashion --test FOLDER
     python examples/fashion_orders.py RUN --orders 0,1,2,3 1,0,3,2 --random 20      (any run on blocks)
 
-An order lists the blocks, numbered row by row, in order of generation.
+FOLDER holds the four IDX files; its test images are the test part. An order lists the blocks, numbered row by row, in order of generation.
 """
 
 from __future__ import annotations

