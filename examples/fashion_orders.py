@@ -4,7 +4,7 @@
     python examples/fashion_orders.py runs/fashion --test FOLDER
     python examples/fashion_orders.py RUN --orders 0,1,2,3 1,0,3,2 --random 20      (any run on blocks)
 
-FOLDER holds the four IDX files; its test images are the test part. An order lists the blocks, numbered row by row, in order of generation.
+FOLDER holds the four IDX files, of both parts. An order lists the blocks, numbered row by row, in order of generation.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import torch
 
 from gdm.errors import BackendError, DataError
 
-NAME = "EfficientNet-Lite0, 1280 features before the classifier, 224 x 224, float32"
+NAME = "EfficientNet-Lite0, 1280 features before the classifier, bilinear 224 x 224, (byte - 127) / 128, float32"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the file of weights
 SIZE = 224
 

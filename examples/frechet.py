@@ -1,4 +1,4 @@
-"""What the comparisons here share: images by several schedules from one trained network, and how far they are from real.
+"""What the comparisons here share: images by several schedules from one network, and how far they are from real ones.
 
 For every schedule and seed: n images from the same latents, as bytes; a picture of the first; the Frechet distance of
 their features to those of training and of test images. The same distance of n test images to the training images is
@@ -29,6 +29,7 @@ import torch
 
 import gdm
 from gdm import canvas, checkpoint, data
+from gdm.errors import ConfigError
 from gdm.files import read_json, write_atomic, write_json
 from gdm.metrics import Moments, frechet_distance, moments
 from gdm.model import Model
@@ -51,7 +52,9 @@ def parser(doc: str | None, *, n: int, reference: int, steps: int, solver: str) 
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("run", type=Path, metavar="RUN", help="folder of a trained run")
     made.add_argument("--train", metavar="SOURCE", help="training images (where the run found them)")
-    made.add_argument("--test", metavar="SOURCE", help="test images; --train again: its test part (no floor)")
+    made.add_argument(
+        "--test", metavar="SOURCE", help="test images; the source of --train again: its test part (none: no floor)"
+    )
     made.add_argument("--n", type=int, default=n, help=f"images per schedule and seed ({n}); more than 1280")
     made.add_argument("--reference", type=int, default=reference, help=f"real images, 0 = all ({reference})")
     made.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the latents (0)")
@@ -167,9 +170,13 @@ def _settings(
 
 
 def _left(path: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows that an earlier call with the same settings wrote."""
-    before = read_json(path) if path.exists() else {}
-    return before["rows"] if before.get("settings") == settings else []
+    """Return the rows that an earlier call with the same settings wrote. Raises: ConfigError for other settings"""
+    if not path.exists():
+        return []
+    before = read_json(path)
+    if differing := [name for name in settings if before["settings"].get(name) != settings[name]]:
+        raise ConfigError(f"{path} holds results of other settings ({', '.join(differing)}); choose a folder with -o")
+    return before["rows"]
 
 
 def _made() -> dict[str, str]:
@@ -198,7 +205,7 @@ def _summary(rows: Sequence[Mapping[str, Any]], schedules: Mapping[str, Chosen],
     if floor := settings["references"].get("floor"):
         lines.append(f"{'real test images':16}{floor['to_train']:>30.3f}")
     what = f"{settings['n']} images, {settings['solver']} {settings['steps']}, {settings['device']}"
-    return "\n".join(("", *lines, f"{what}; {settings['features']['name']}; mean [least, most] over seeds"))
+    return "\n".join(("", *lines, f"{what};\n{settings['features']['name']}; mean [least, most] over seeds"))
 
 
 def _device_name(device: torch.device) -> str:
