@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
@@ -155,13 +154,6 @@ def index(value: Any, like: Array) -> Any:
     if isinstance(value, range):
         return xp.arange(value.start, value.stop, value.step, dtype=xp.int64, device=like.device)
     return constant(value, like, xp.int64)
-
-
-def adder(weight: float) -> Callable[[Any, Any, Any], Any]:
-    """Return (y, u, h) -> y + weight * h * u, elementwise and broadcast; a backend may do it in one operation."""
-    if weight == 1:
-        return lambda y, u, h: y + h * u
-    return lambda y, u, h: y + (weight * h) * u
 
 
 def readable(x: Array, *, wait: bool = False) -> bool:

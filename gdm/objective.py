@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from gdm.arrays import A, check_event, check_floating, check_time, constant, index, namespace, readable
 from gdm.errors import DTypeError, ShapeError, ValueRangeError, nearest
+from gdm.fused import add_scaled
 from gdm.schedule import Schedule
 
 Network = Callable[[Any, Any], Any]
@@ -25,7 +26,8 @@ def interpolate(schedule: Schedule, x: A, z: A, t: A, *, orders: Any = None) -> 
     Shapes: x, z (batch, *event), t (batch,) in [0, 1], orders (batch, k) -> (batch, *event)
     Raises: ShapeError, DTypeError, TimeRangeError, BackendError
     """
-    return schedule.basis.synthesize(_coordinates(schedule, x, z, t, orders))
+    _check_inputs(schedule, x, z, t)
+    return _noised(schedule, x, z, t, orders)
 
 
 def direction_loss(
@@ -66,9 +68,7 @@ def velocity_loss(network: Network, x: A, z: A, t: A, schedule: Schedule, *, ord
     Shapes and errors as `direction_loss`.
     """
     v = _predict(network, x, z, t, schedule, False, orders)
-    target = schedule.scale(schedule.alpha_rate(t, orders=orders), x) + schedule.scale(
-        schedule.sigma_rate(t, orders=orders), z
-    )
+    target = schedule.mix(((schedule.alpha_rate(t, orders=orders), x), (schedule.sigma_rate(t, orders=orders), z)))
     return _mean_square(target - v)
 
 
@@ -122,8 +122,8 @@ def hide_pending(schedule: Schedule, alpha: A, coordinates: A) -> A:
     return namespace(alpha, coordinates).where(schedule.spread(alpha) > 0, coordinates, 0.0)
 
 
-def _coordinates(schedule: Schedule, x: A, z: A, t: A, orders: Any) -> A:
-    """Check what a loss is given and return U^T x_t = A U^T x + S U^T z, Eq. (6), (11)."""
+def _check_inputs(schedule: Schedule, x: A, z: A, t: A) -> None:
+    """Check what a loss is given."""
     namespace(x, z, t)
     for name, value in (("x", x), ("z", z)):
         check_event(value, schedule.shape, name)
@@ -133,17 +133,27 @@ def _coordinates(schedule: Schedule, x: A, z: A, t: A, orders: Any) -> A:
     if not x.dtype == z.dtype == t.dtype:
         remedy = "convert them: a network would meet a mixture of both"
         raise DTypeError(f"z and t: expected x's {x.dtype}, got {z.dtype} and {t.dtype}; {remedy}")
-    a, s = schedule.weights(t, orders)
-    return a * schedule.basis.analyze(x) + s * schedule.basis.analyze(z)
+
+
+def _noised(schedule: Schedule, x: A, z: A, t: A, orders: Any, shown: A | None = None) -> A:
+    """Return x_t, Eq. (6), (11), of checked inputs; groups whose `shown` alpha is 0 are hidden."""
+    if schedule.corner is None:
+        a, s = schedule.weights(t, orders)
+        coordinates = add_scaled(a * schedule.basis.analyze(x), s, schedule.basis.analyze(z))
+        coordinates = coordinates if shown is None else hide_pending(schedule, shown, coordinates)
+        return schedule.basis.synthesize(coordinates)
+    a, s = schedule.alpha(t, orders), schedule.sigma(t, orders)
+    if shown is not None:
+        seen = namespace(shown).astype(shown > 0, shown.dtype)
+        a, s = a * seen, s * seen
+    return schedule.mix(((a, x), (s, z)))
 
 
 def _predict(network: Network, x: A, z: A, t: A, schedule: Schedule, mask_pending: bool, orders: Any) -> A:
     """Call the network on x_t and the alpha it is to see, and check what it returns."""
-    coordinates = _coordinates(schedule, x, z, t, orders)
+    _check_inputs(schedule, x, z, t)
     alpha = schedule.shown_alpha(t, orders)
-    if mask_pending:
-        coordinates = hide_pending(schedule, alpha, coordinates)
-    u = network(schedule.basis.synthesize(coordinates), alpha)
+    u = network(_noised(schedule, x, z, t, orders, alpha if mask_pending else None), alpha)
     namespace(x, u)  # an array, of the same library
     if tuple(u.shape) != tuple(x.shape):
         raise ShapeError(f"network: expected an output of x_t's shape {tuple(x.shape)}, got {tuple(u.shape)}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy as np
 from gdm import path as paths
 from gdm.arrays import A, check_event, check_time, constant, frozen, index, namespace, per_sample
 from gdm.basis import Basis
+from gdm.corner import Corner, corner_of
 from gdm.errors import IntervalError, PartitionError, ShapeError, ValueRangeError
 from gdm.families import Families, Intervals
 from gdm.partition import Partition
@@ -59,6 +62,7 @@ class Schedule(Families):
     basis: Basis
     path: Path
     overlap: bool
+    corner: Corner | None  # of the basis's coordinates, if one holds all groups but one
     _ends: tuple[np.ndarray, np.ndarray]  # start and end of each coordinate's interval, shaped as partition.compact
 
     def __init__(
@@ -83,6 +87,7 @@ class Schedule(Families):
         object.__setattr__(self, "basis", basis)
         object.__setattr__(self, "path", paths.get(path))
         object.__setattr__(self, "overlap", overlap)
+        object.__setattr__(self, "corner", corner_of(basis, partition))
         object.__setattr__(self, "_ends", tuple(frozen(self.intervals[:, c][partition.compact]) for c in (0, 1)))
 
     @property
@@ -201,9 +206,17 @@ class Schedule(Families):
 
     def scale(self, per_group: A, x: A) -> A:
         """Return U diag(per_group) U^T x. Shapes: (batch, k), (batch, *event) -> (batch, *event)."""
-        namespace(per_group, x)
-        check_event(x, self.shape, "x")
-        return self.basis.synthesize(self.spread(per_group) * self.basis.analyze(x))
+        return self.mix(((per_group, x),))
+
+    def mix(self, parts: Sequence[tuple[A, A]]) -> A:
+        """Return the sum of `scale(per_group, x)` over pairs (per_group, x), at the cost of one."""
+        for per_group, x in parts:
+            namespace(per_group, x)
+            check_event(x, self.shape, "x")
+        if self.corner is not None:
+            return self.corner.mix(parts)
+        terms = [self.spread(per_group) * self.basis.analyze(x) for per_group, x in parts]
+        return self.basis.synthesize(reduce(add, terms))
 
     def reorder(self, order: Sequence[int]) -> Schedule:
         """Generate today's group `order[j]` j-th; interval j stays the j-th one."""

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdm.arrays import adder, constant, frozen, namespace, per_sample
+from gdm.arrays import constant, frozen, namespace, per_sample
 from gdm.errors import BudgetError, nearest
+from gdm.fused import adder
 from gdm.schedule import Schedule, show
 
 Steps = int | Sequence[int]

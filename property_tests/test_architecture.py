@@ -27,9 +27,9 @@ REFERENCE = sorted((ROOT / "reference").rglob("*.py"))
 LAYERS = (
     ("errors", "frequency", "version"),
     ("arrays",),
-    ("pixels",),
+    ("pixels", "fused"),
     ("partition", "basis", "path"),
-    ("families",),
+    ("families", "corner"),
     ("schedule",),
     ("groupings", "objective", "solver", "conditioning"),
     ("backends",),

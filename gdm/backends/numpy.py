@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from gdm.arrays import adder, namespace
+from gdm.arrays import namespace
 from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.world import Alone, World
 from gdm.errors import UnsupportedError
+from gdm.fused import adder
 
 
 class NumPy:

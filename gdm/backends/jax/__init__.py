@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdm.arrays import adder
 from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.world import Alone, World
 from gdm.errors import BackendError, UnsupportedError
+from gdm.fused import adder
 
 
 class Jax:
