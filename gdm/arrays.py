@@ -8,6 +8,7 @@ Checks of *values* look at arrays that can be read at once and vanish under trac
 
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from types import ModuleType
@@ -195,9 +196,10 @@ def check_finite(x: Array, name: str) -> None:
     """Check that concrete `x` holds no NaN and no infinity; waits for an accelerator."""
     if readable(x, wait=True):
         xp = namespace(x)
-        finite = xp.isfinite(x)
-        if not bool(xp.all(finite)):
-            bad = int(xp.count_nonzero(~finite))
+        if (
+            math.prod(x.shape) and not float(xp.max(xp.abs(x))) < math.inf
+        ):  # so written, NaN fails; cheaper than isfinite
+            bad = int(xp.count_nonzero(~xp.isfinite(x)))
             raise ValueRangeError(f"{name}: expected finite numbers, got {bad} NaN or infinite values; draw them anew")
 
 

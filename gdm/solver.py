@@ -112,13 +112,7 @@ def _share(steps: Steps, lengths: Sequence[float]) -> list[int]:
     if isinstance(steps, (int, np.integer)) and not isinstance(steps, bool):
         if steps < m:
             raise BudgetError(f"steps: expected at least {m}, one per group to be generated, got {steps}; raise steps")
-        quota = np.round(np.array(lengths) * steps / (sum(lengths) or 1), 9)  # so that equal lengths tie
-        counts = np.maximum(1, np.floor(quota).astype(int))
-        while counts.sum() < steps:
-            counts[np.argmax(quota - counts)] += 1
-        while counts.sum() > steps:
-            counts[np.argmax(np.where(counts > 1, counts - quota, -math.inf))] -= 1
-        return counts.tolist()
+        return _in_proportion(int(steps), tuple(lengths))
     shares: list[int] = []
     try:
         shares = [int(n) for n in steps]  # type: ignore[union-attr]
@@ -130,6 +124,18 @@ def _share(steps: Steps, lengths: Sequence[float]) -> list[int]:
             f"steps: expected a whole number, or {m} of them, each at least 1, in order of generation; got {steps!r}"
         )
     return shares
+
+
+@lru_cache(maxsize=16)
+def _in_proportion(steps: int, lengths: tuple[float, ...]) -> list[int]:
+    """Share a total by largest remainder, at least one each."""
+    quota = np.round(np.array(lengths) * steps / (sum(lengths) or 1), 9)  # so that equal lengths tie
+    counts = np.maximum(1, np.floor(quota).astype(int))
+    while counts.sum() < steps:
+        counts[np.argmax(quota - counts)] += 1
+    while counts.sum() > steps:
+        counts[np.argmax(np.where(counts > 1, counts - quota, -math.inf))] -= 1
+    return counts.tolist()
 
 
 class Tables(NamedTuple):
