@@ -15,6 +15,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 import timeit
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -43,7 +44,12 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(median, low, high, min(values))
 
 
-def in_turn(sides: Mapping[str, Callable[[], object]], rounds: int, calls: int = 1) -> dict[str, list[float]]:
+def in_turn(
+    sides: Mapping[str, Callable[[], object]],
+    rounds: int,
+    calls: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Time every side once per round, after a first round that does not count; return seconds per call.
 
     Every second round runs backwards, so that no side always follows the same neighbour.
@@ -51,7 +57,7 @@ def in_turn(sides: Mapping[str, Callable[[], object]], rounds: int, calls: int =
     times: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name in list(sides)[:: -1 if number % 2 else 1]:
-            seconds = timeit.timeit(sides[name], number=calls) / calls
+            seconds = timeit.timeit(sides[name], timer=clock, number=calls) / calls
             if number:
                 times[name].append(seconds)
     return times

@@ -169,7 +169,8 @@ class Benchmark:
     def __init__(self, folder: Path, device: torch.device, options: argparse.Namespace) -> None:
         self.networks, self.update = load_public(folder), public_update(folder)
         self.device, self.rounds, self.dropout = device, options.rounds, options.dropout
-        self.profile, self.product_rate = options.profile, product_rate(device)
+        self.clock = time.process_time if options.cpu_time else time.perf_counter
+        self.profile, self.product_rate = options.profile, product_rate(device, self.clock)
         self.built = functools.cache(lambda size: build(self.networks, SIZES[size], torch.Generator().manual_seed(0)))
         self.gigaflops = functools.cache(self.count_gigaflops)
 
@@ -230,7 +231,7 @@ class Benchmark:
         row: dict[str, Any] = {}
         repeats = {name: repeats_for(run.step, self.device, 0.15) for name, run in runs.items()}
         calls = {name: timed(run.step, repeats[name], self.device) for name, run in runs.items()}
-        times = measure.in_turn(calls, self.rounds)
+        times = measure.in_turn(calls, self.rounds, clock=self.clock)
         for name, seconds in times.items():
             row[name] = measure.spread(variant.batch * repeats[name] / second for second in seconds)
             row[f"{name} GiB"], row[f"{name} first s"] = runs[name].peak, runs[name].first
@@ -245,12 +246,12 @@ class Benchmark:
         return row
 
 
-def product_rate(device: torch.device) -> float:
+def product_rate(device: torch.device, clock: Callable[[], float]) -> float:
     """Return the TFLOP/s of a bf16 product of square matrices: 8192 on a GPU, 2048 elsewhere."""
     side = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     call = timed(lambda: a @ b, 10 if device.type == "cuda" else 1, device)
-    seconds = measure.in_turn({"product": call}, rounds=5)["product"]
+    seconds = measure.in_turn({"product": call}, rounds=5, clock=clock)["product"]
     return 2 * side**3 * (10 if device.type == "cuda" else 1) / statistics.median(seconds) / 1e12
 
 
@@ -287,6 +288,7 @@ def arguments() -> argparse.Namespace:
     add("--minutes", type=float, default=4.0, help="start no further row after this (default 4)")
     add("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch on the CPU (default: all cores)")
     add("--dropout", type=float, default=0.13, help="in train steps, on both sides (default 0.13)")
+    add("--cpu-time", action="store_true", help="count the process's CPU seconds: fair on a busy CPU with --threads 1")
     add("--profile", action="store_true", help="print where our train steps spend their time")
     add("--what", nargs="+", choices=("train", "forward"))
     add("--size", nargs="+", choices=tuple(SIZES))
@@ -299,6 +301,7 @@ def arguments() -> argparse.Namespace:
 
 def describe(options: argparse.Namespace, device: torch.device, product_rate: float) -> dict[str, Any]:
     settings: dict[str, Any] = {"device": str(device), "threads": options.threads, "dropout": options.dropout}
+    settings["clock"] = "process" if options.cpu_time else "wall"
     if device.type == "cuda":
         settings |= {
             "card": torch.cuda.get_device_name(device),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gdm.backends.torch.embedding import Embedding
-from gdm.backends.torch.layers import NEARLY_ZERO, Block, convolution, group_norm
+from gdm.backends.torch.layers import NEARLY_ZERO, Block, convolution, group_norm, shifts
 from gdm.errors import ConfigError, ShapeError
 
 
@@ -77,20 +77,22 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor, labels: Tensor | None = None, film: Tensor | None = None) -> Tensor:
         self.check_inputs(x, noise)
-        embedding = self.embedding(noise, labels, film)
+        blocks = (*self.encoder, *self.middle, *self.decoder)  # in the order in which they run
+        shift = iter(shifts(blocks, self.embedding(noise, labels, film)))
+        precision = x.dtype
         x = self.stem(x)
         skips = [x]
         for block in self.encoder:
-            x = block(x, embedding)
+            x = block(x, next(shift))
             skips.append(x)
         for block in self.middle:
-            x = block(x, embedding)
+            x = block(x, next(shift))
         for block in self.decoder:
             if block.resample == "up":
-                x = block(x, embedding, size=skips[-1].shape[-2:])
+                x = block(x, next(shift), size=skips[-1].shape[-2:])
             else:
-                x = block(torch.cat((x, skips.pop()), dim=1), embedding)
-        return self.head(F.silu(self.norm(x)))
+                x = block(torch.cat((x, skips.pop()), dim=1), next(shift))
+        return self.head(F.silu(self.norm(x))).to(precision)
 
     def check_inputs(self, x: Tensor, noise: Tensor) -> None:
         """Refuse images and noise levels that the network cannot take."""
