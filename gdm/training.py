@@ -178,7 +178,8 @@ def _loop(state: _State, progress: bool) -> Summary:
             state.save()
     if state.log:
         state.log.close()
-    return Summary(state.run, state.step, state.loss, state.seconds, reason)
+    loss = state.loss if state.loss == state.loss else _mean(state.settled())  # a short run has logged none
+    return Summary(state.run, state.step, loss, state.seconds, reason)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gdm import checkpoint, training
 from gdm.config import Config, DataConfig, NetworkConfig, ScheduleConfig, TrainingConfig
 from gdm.errors import ConfigError, TrainingError
-from gdm.preparation import ema_decay, learning_rate, prepare
+from gdm.preparation import learning_rate, prepare
 from property_tests.support import agree, same_bits
 
 TINY = Config(
@@ -56,9 +56,9 @@ def same_run(ours: Path, theirs: Path) -> None:
     [
         {},
         {"mask_pending": True, "weighting": "active"},
-        {"times": "stratified", "weighting": "rate", "clip": 0.0},
+        {"times": "stratified", "weighting": "rate", "clip": 0.0, "augment": 0.5, "label_dropout": 0.5},
     ],
-    ids=["default", "masked", "stratified"],
+    ids=["default", "masked", "augmented"],
 )
 def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, change: dict[str, object]) -> None:
     config = with_training(TINY, decay="constant", **change)  # a linear decay would see the shorter total
@@ -83,8 +83,10 @@ def test_a_stopped_process_goes_on_to_the_same_bits(tmp_path: Path, number: sign
     """A real process is stopped in the middle of a run: asked to, it saves and exits 0; killed, it loses a few steps."""
     config = tmp_path / "tiny.toml"
     config.write_text(
-        "seed = 3\n[network]\nchannels = 8\nmultipliers = [1]\nblocks = 1\nattention = []\ndropout = 0.1\n"
-        "[training]\nsteps = 60\nbatch = 4\nsave_every = 7\nlog_every = 5\n"
+        'seed = 3\nprecision = "bfloat16"\n[data]\nlabels = true\nflip = true\n[schedule]\norder = "random"\n'
+        "[network]\nchannels = 8\nmultipliers = [1]\nblocks = 1\nattention = []\ndropout = 0.1\n"
+        "[training]\nsteps = 60\nbatch = 4\nsave_every = 7\nlog_every = 5\naugment = 0.3\nlabel_dropout = 0.2\n"
+        "ema_half_life = 100\nsample_every = 25\nsample_steps = 4\naccumulate = 2\n"
     )
     command = [sys.executable, "-m", "gdm", "train", str(config), "--run"]
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
