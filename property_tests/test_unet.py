@@ -12,10 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
 
-from gdm import Schedule
+from gdm import Schedule, arrays
 from gdm.backends.torch.embedding import wave_frequencies
-from gdm.backends.torch.layers import Attention, double, halve
+from gdm.backends.torch.layers import Attention, double, double_then, halve
 from gdm.backends.torch.network import GroupwiseUNet
 from gdm.backends.torch.unet import UNet
 from gdm.config import NetworkConfig
@@ -130,6 +131,17 @@ def test_halving_undoes_doubling(height: int, width: int, odd_height: bool, odd_
     agree(halve(double(x, size)), x, 1e-15)
 
 
+@given(height=sides, width=sides, odd_height=st.booleans(), odd_width=st.booleans())
+def test_doubling_is_folded_into_the_convolution(height: int, width: int, odd_height: bool, odd_width: bool) -> None:
+    x, conv = (
+        pattern((2, 3, height, width), height + 10 * width),
+        nn.Conv2d(3, 5, 3, padding=1).double().requires_grad_(False),
+    )
+    size = (2 * height - odd_height, 2 * width - odd_width)
+    agree(double_then(conv, x, size), conv(double(x, size)), 1e-14)
+    agree(double_then(conv, x), conv(double(x)), 1e-14)
+
+
 @given(height=sides, width=sides)
 def test_halving_an_even_side_keeps_the_mean(height: int, width: int) -> None:
     x = pattern((2, 3, 2 * height, 2 * width), height + 10 * width)
@@ -201,7 +213,8 @@ def test_bfloat16_autocast_agrees_with_float32() -> None:
     x, noise = (value.float() for value in inputs(4, 1, 8, 8))
     with torch.autocast("cpu", torch.bfloat16):
         rounded = network(x, noise)
-    agree(rounded.float(), network(x, noise), 0.05)
+    assert rounded.dtype == torch.float32
+    agree(rounded, network(x, noise), 0.05)
 
 
 def test_a_seed_determines_the_weights() -> None:
@@ -322,14 +335,20 @@ def test_the_network_sees_alpha_and_not_its_mean_alone(name: str, conditioning: 
 
 
 @pytest.mark.parametrize("conditioning", ["map", "film"])
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_network_compiles_to_one_graph(conditioning: Literal["map", "film"]) -> None:
+def test_the_network_compiles_to_one_graph(
+    conditioning: Literal["map", "film"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once and for all batches of a size, even where the library has not yet seen a tensor."""
+    monkeypatch.setattr(arrays, "_NAMESPACES", {})
     schedule = SCHEDULES["odd sides"]
     network = awake(groupwise(schedule, conditioning, classes=4))
-    x, _ = inputs(2, *schedule.shape)
-    alpha, labels = pattern((2, schedule.k), 7).abs(), torch.tensor([1, 3])
-    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
-    agree(compiled(x, alpha, labels), network(x, alpha, labels))
+    seen = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(network, fullgraph=True, backend=seen)
+    for batch in range(2):
+        x, alpha = pattern((2, *schedule.shape), batch), pattern((2, schedule.k), 7 + batch).abs()
+        labels = torch.tensor([1 + batch, 3])
+        agree(compiled(x, alpha, labels), network(x, alpha, labels))
+    assert seen.frame_count == 1
 
 
 def test_inputs_that_do_not_fit_the_schedule_are_refused() -> None:

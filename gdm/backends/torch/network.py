@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from gdm.arrays import namespace
 from gdm.backends.torch import augment
 from gdm.backends.torch.unet import UNet
 from gdm.conditioning import clock, plane_count, planes
@@ -48,6 +49,7 @@ class GroupwiseUNet(nn.Module):
         if config.conditioning not in ways:
             hint = nearest(config.conditioning, ways)
             raise ConfigError(f"conditioning: need one of {ways}, got {config.conditioning!r}{hint}")
+        namespace(torch.empty(0))  # remembered from here on; else the first call under torch.compile compiles twice
         channels, *sides = schedule.shape
         self.schedule, self.classes = schedule, classes
         self.warps = augment.LABELS if augmented else 0

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, noise: Tensor, labels: Tensor | None = None, film: Tensor | None = None) -> Tensor:
         self.check_inputs(x, noise)
         blocks = (*self.encoder, *self.middle, *self.decoder)  # in the order in which they run
-        shift = iter(shifts(blocks, self.embedding(noise, labels, film)))
+        shift = iter(shifts(cast("Sequence[Block]", blocks), self.embedding(noise, labels, film)))
         precision = x.dtype
         x = self.stem(x)
         skips = [x]
