@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import gdm
 from gdm.arrays import _PLACED, constant, frozen, index
+from gdm.objective import stratify
 from property_tests.support import LIBRARIES, Library, agree, arrays, same_bits
 
 LIKE = torch.zeros(1, dtype=torch.float64)
@@ -97,6 +98,33 @@ def test_no_caller_can_spoil_a_constant(schedule: gdm.Schedule) -> None:
     spoil(*first)
     for again, expected in zip(results(), kept, strict=True):
         same_bits(again, expected)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_nothing_is_placed_twice(schedule: gdm.Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss or a flow like an earlier one copies nothing from the host: no accelerator waits, a graph can be captured."""
+    x, z, t = (
+        torch.tensor(arrays(0, 2, 2, 4, 4)),
+        torch.tensor(arrays(1, 2, 2, 4, 4)),
+        torch.tensor([0.3, 0.9]).double(),
+    )
+    orders, copies = torch.arange(schedule.k).repeat(2, 1), []
+
+    def run() -> None:
+        for mask in (False, True):
+            for order in (None, orders):
+                settings: Any = {"mask_pending": mask, "orders": order}
+                gdm.direction_loss(lambda x_t, alpha: x_t, x, z, t, schedule, weighting="active", **settings)
+                gdm.generate(lambda x_t, alpha: x_t, z, schedule, steps=8, solver="ab2", **settings)
+        stratify(t)
+
+    run()
+    real = torch.asarray
+    monkeypatch.setattr(torch, "asarray", lambda *a, **k: copies.append(a) or real(*a, **k))
+    run()
+    assert not copies
+    constant(arrays(0, 1), LIKE)
+    assert copies, "the copies are made in another way: count those"
 
 
 @pytest.mark.parametrize("solver", ["euler", "heun", "ab2"])

@@ -139,3 +139,18 @@ def test_a_large_corner_is_none() -> None:
     one = gdm.Schedule(gdm.Partition.single((1, 4, 4)), basis="cosine")
     x, z, t = arrays(0, 2, 1, 4, 4), arrays(1, 2, 1, 4, 4), np.array([0.25, 1.0])
     same_bits(interpolate(one, x, z, t), (1 - t.reshape(2, 1, 1, 1)) * x + t.reshape(2, 1, 1, 1) * z)
+
+
+def test_the_loss_compiles() -> None:
+    """One graph, without a break, and the same number."""
+    schedule = gdm.Schedule.bands((2, 6, 6), (2, 5))
+    x, z, t = (
+        torch.tensor(arrays(0, 2, 2, 6, 6)),
+        torch.tensor(arrays(1, 2, 2, 6, 6)),
+        torch.tensor([0.3, 0.8]).double(),
+    )
+
+    def loss(x: Any, z: Any, t: Any) -> Any:
+        return direction_loss(lambda x_t, alpha: x_t**2, x, z, t, schedule, mask_pending=True)
+
+    agree(torch.compile(loss, fullgraph=True, backend="aot_eager")(x, z, t), loss(x, z, t))
