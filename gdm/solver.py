@@ -23,6 +23,8 @@ from gdm.schedule import Schedule, show
 
 Steps = int | Sequence[int]
 
+KEPT_LIMIT = 1 << 16  # numbers per table kept for the next call; more would fill the memory, and take long anyway
+
 
 @dataclass(frozen=True, slots=True)
 class Solver:
@@ -88,11 +90,16 @@ def plan(schedule: Schedule, steps: Steps, known: Collection[int] = ()) -> tuple
 
     Raises: BudgetError if the total is smaller than the number of segments, or the numbers do not fit.
     """
-    segments = _segments(schedule, tuple(known))
+    segments = _kept(_segments, schedule.k**2)(schedule, tuple(known))
     if not segments:
         return ()
     shares = _share(steps, [end - start for start, end, _ in segments])
     return tuple(Segment(start, end, active, n) for (start, end, active), n in zip(segments, shares, strict=True))
+
+
+def _kept(cached: Any, size: int) -> Callable[..., Any]:
+    """Return a cached function, or for a large result the function that makes it anew."""
+    return cached if size <= KEPT_LIMIT else cached.__wrapped__
 
 
 @lru_cache(maxsize=16)
@@ -177,7 +184,8 @@ def tabulate(
     Returns the tables and what to do to a row before its step: nothing (None) where they could be spread ahead, in
     one go; else spreading it, which takes a few microseconds a step and no memory.
     """
-    alpha, begun, scale, move, back = _host_tables(schedule, tuple(segments), solver, reverse, tuple(known))
+    tables_of = _kept(_host_tables, sum(segment.steps for segment in segments) * schedule.k)
+    alpha, begun, scale, move, back = tables_of(schedule, tuple(segments), solver, reverse, tuple(known))
     xp = namespace(like) if orders is None else namespace(like, orders)
     rows = move.shape[0] * (1 if orders is None else like.shape[0])
     ahead = rows * schedule.partition.compact.size <= AHEAD_LIMIT

@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import gdm
+from gdm import solver
 from gdm.errors import BudgetError
 from gdm.flow import by_segment
 from gdm.solver import SOLVERS, Solver, get, plan, tabulate
@@ -357,3 +358,17 @@ def test_a_rule_of_ones_own() -> None:
     for rule in (ralston, kutta):
         order = measured_order(NUMPY, rule, "linear", "pixel", (16, 32))
         assert abs(order - rule.order) < 0.25, f"{rule.name}: measured order {order:.2f}"
+
+
+def test_small_tables_are_kept_and_large_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same numbers to the bit, made anew or not; what would fill the memory is gone after the call."""
+    chosen, z, results, kept = gdm.Schedule.rows((1, 4, 4), 4, path="vp"), arrays(0, 2, 1, 4, 4), [], []
+    for limit in (-1, 1 << 16, 1 << 16):
+        monkeypatch.setattr(solver, "KEPT_LIMIT", limit)
+        before = solver._host_tables.cache_info()
+        results.append(gdm.generate(lambda x_t, alpha: x_t, z, chosen, steps=11, solver="ab2"))
+        after = solver._host_tables.cache_info()
+        kept.append((after.misses - before.misses, after.hits - before.hits))
+    assert kept == [(0, 0), (1, 0), (0, 1)]
+    same_bits(results[1], results[0])
+    same_bits(results[2], results[0])
