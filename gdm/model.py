@@ -310,9 +310,7 @@ def load(run: str | Path, backend: str | None = None, device: str | None = None,
     classes = tuple(described["classes"])
     maker = backends.get(backend or spec.backend, device, precision or spec.precision)
     augmented = spec.training.augment > 0
-    network = maker.build(
-        spec.network, groupings.schedule, classes=len(classes), augmented=augmented, seed=spec.seed
-    )
+    network = maker.build(spec.network, groupings.schedule, classes=len(classes), augmented=augmented, seed=spec.seed)
     saved = checkpoint.latest(run)
     _check_schedule(run, groupings.schedule, saved.tensors)
     averages = {key[4:]: value for key, value in saved.tensors.items() if key.startswith("ema.")}

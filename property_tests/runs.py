@@ -11,7 +11,7 @@ import numpy as np
 import gdm
 from gdm import backends, checkpoint, training
 from gdm.config import Config, TrainingConfig, build_groupings, from_dict, to_dict
-from gdm.model import Model
+from gdm.model import Model, schedule_tensors
 from property_tests.problems import random_network
 from property_tests.support import NAMES
 
@@ -52,7 +52,7 @@ def untrained(run: Path, config: dict[str, Any], event: tuple[int, ...] = (1, 8,
     described = {"source": "digits", "count": 1797, "hash": "0" * 64}
     facts = {"gdm_version": "0", "created": "today", "event": event, "classes": classes, "data": described}
     checkpoint.write_run(run, {**facts, "config": to_dict(spec)})
-    checkpoint.save(run, 0, {**tensors, **training.schedule_tensors(schedule)}, {"seconds": 0, "losses": []})
+    checkpoint.save(run, 0, {**tensors, **schedule_tensors(schedule)}, {"seconds": 0, "losses": []})
     return run
 
 

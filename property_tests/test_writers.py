@@ -18,7 +18,7 @@ import gdm
 from gdm import data, errors, rounds, writers
 from gdm.backends.world import Alone
 from gdm.config import DataConfig
-from gdm.images import to_uint8
+from gdm.pixels import to_uint8
 from gdm.rounds import Made
 from property_tests.runs import conditional
 from property_tests.support import refused, same_bits
@@ -89,6 +89,9 @@ def test_a_zip_has_the_layout_of_edm(tmp_path: Path) -> None:
         assert labels == [[name, number] for name, number in zip(names, (0, 0, 1), strict=True)]
     writers.write_zip(tmp_path / "b.zip", batches(0, 999, 1000))
     assert (tmp_path / "b.zip").read_bytes() == (tmp_path / "a.zip").read_bytes()
+    read = data.load(DataConfig(source=str(tmp_path / "a.zip"), labels=True))
+    same_bits(read.images, images_of(0, 999, 1000))
+    assert read.labels is not None and read.labels.tolist() == [0, 0, 1]
     writers.write_zip(tmp_path / "c.zip", batches(5, shape=(1, 4, 4), classes=0))
     with zipfile.ZipFile(tmp_path / "c.zip") as archive:
         assert archive.namelist() == ["00000/img00000005.png"]
