@@ -198,7 +198,7 @@ class Model:
         def call(count: int) -> None:
             shapes = [(count * rows, *known.shape), (count * rows, known.k), (count * rows, len(self.classes))]
             given = [self.backend.asarray(np.zeros(shape, np.float32)) for shape in shapes[: 2 + bool(self.classes)]]
-            with self.backend.inference():
+            with self.backend.inference(), self.backend.computing():
                 self.network(*given)
 
         return self.backend.batch_for(call, n)

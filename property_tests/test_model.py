@@ -244,6 +244,18 @@ def test_loading_gives_the_averaged_weights(run: Path, loaded: model.Model) -> N
     assert loaded.generate(1, steps=4).requires_grad is False
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-5), ("bfloat16", 0.1)])
+def test_the_network_computes_in_another_precision(
+    run: Path, loaded: model.Model, precision: str, tolerance: float
+) -> None:
+    """The images are those of float32, to its rounding or that of bfloat16 (2^-8 a product), and not to the bit."""
+    other = model.load(run, precision=precision)
+    images, expected = other.generate(2, steps=4), loaded.generate(2, steps=4)
+    assert other.backend.precision == precision
+    agree(images, expected, tolerance)
+    assert (np.asarray(images) != np.asarray(expected)).any()
+
+
 def test_classes_are_given_by_number_or_name_and_taken_in_turn(loaded: model.Model) -> None:
     def generate(labels: Any) -> Any:
         return loaded.generate(3, steps=4, first=9, labels=labels)
