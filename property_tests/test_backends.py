@@ -200,8 +200,11 @@ def test_unknown_devices(name: str, device: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_unknown_precisions(name: str) -> None:
-    """Two precisions, and the nearest is named."""
-    with refused(BackendError, "precision: expected one of ('float32', 'float64')", "'float16'; did you mean 'float"):
+    """What there is is listed, and the nearest named: float16 is none of torch's, bfloat16 is."""
+    known, close = ("float32", "tf32", "bfloat16", "float64"), "bfloat16"
+    if name != "torch":
+        known, close = ("float32", "float64"), "float"
+    with refused(BackendError, f"precision: expected one of {known}", f"'float16'; did you mean '{close}"):
         backends.get(name, precision="float16")
 
 
