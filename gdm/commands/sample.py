@@ -5,7 +5,7 @@ Image i of a seed is the same whatever the number of images, the batch and the n
   gdm sample runs/digits                                a grid, samples-seed0.png in the folder of the run
   gdm sample runs/digits -n 64 --seed 0 --steps 64 --solver ab2
   gdm sample runs/digits -n 50000 -o samples            samples/000000.png, ...; stopped, it goes on from there
-  gdm sample runs/digits -n 50000 -o samples.zip        one file, which `gdm train data.source=samples.zip` reads
+  gdm sample runs/digits -n 50000 -o samples.zip        one file, to train on too: data.source=samples.zip
   gdm sample runs/digits schedule.order=spiral          another order, other intervals, or unions of the groups
   gdm sample runs/digits --grouping 1 --guidance 2      the second grouping of the run; towards the class
   torchrun --nproc-per-node 8 -m gdm sample runs/digits -n 50000 -o samples
