@@ -51,6 +51,8 @@ def shifts(blocks: Sequence[Block], embedding: Tensor) -> Sequence[Tensor]:
 
     Shapes: embedding (batch, E) -> for each block (batch, its outputs)
     """
+    if hasattr(blocks[0].shift.weight, "device_mesh"):  # spread over processes: each gathers its own
+        return [block.shift(embedding) for block in blocks]
     weight = torch.cat([block.shift.weight for block in blocks])
     bias = torch.cat([block.shift.bias for block in blocks])
     return F.linear(embedding, weight, bias).split([block.shift.out_features for block in blocks], dim=1)

@@ -16,6 +16,7 @@ def shard(network: nn.Module) -> None:
 
     for module in network.modules():
         if isinstance(module, Block):
+            fully_shard(module.shift)  # on its own: the network calls it ahead of the block
             fully_shard(module)
     fully_shard(network)
 
