@@ -81,11 +81,11 @@ def public_train_step(network: nn.Module, data: Data, update: types.CodeType) ->
 
 def our_train_step(network: nn.Module, data: Data, variant: Variant) -> Step:
     """One step of ours: fused Adam that skips gradients which are not finite, and one fused average."""
+    run = our_forward(network, data, variant)  # first: it sets the weights' layout, which the averages must share
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE, betas=BETAS, fused=True)
     weights = list(network.parameters())
     averages = [weight.detach().clone() for weight in weights]
     share = 1 - 0.5 ** (len(data.x) / HALF_LIFE)
-    run = our_forward(network, data, variant)
 
     def step() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
