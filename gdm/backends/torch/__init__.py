@@ -98,6 +98,8 @@ class Torch:
         with torch.random.fork_rng(devices=[]):  # drawn on the host: the same on every device
             torch.manual_seed(seed)
             network = GroupwiseUNet(schedule, spec, classes=classes, augmented=augmented)
+        if self.place.type == "cuda":  # channels last: what its convolutions compute in
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network.to(self.place, self.dtype).eval()
 
     def export_parameters(self, network: torch.nn.Module) -> dict[str, np.ndarray]:
