@@ -16,7 +16,7 @@ compiled in one of the modes of `torch.compile`, contiguous or channels-last, wi
 a step whose gradients are not finite changes nothing, and nothing waits for the device.
 
 A row gives images/s of both sides, and the ratio of their speeds (median over the rounds of the ratio in one round,
-with quartiles), the peak memory of each, floating-point operations per image as torch.utils.flop_counter counts
+with quartiles), the peak memory of each beyond the weights, floating-point operations per image as torch.utils.flop_counter counts
 them, and what they make per second, over the rate of a bf16 product of large matrices measured in this run. The
 difference is that of the outputs, without dropout, relative to the public one's largest: that of the precision. A
 row that fails says why and the next one goes on; after --minutes, no further one starts. Rows are ordered
