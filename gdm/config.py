@@ -190,7 +190,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"cannot read the configuration {path} ({error.strerror}); {remedy}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    _apply(raw, dict(_override(text) for text in overrides))
+    override(raw, overrides)
     return from_dict(raw)
 
 
@@ -271,27 +271,32 @@ def _reject_unused(kind: str, keys: Iterable[str]) -> None:
             raise ConfigError(f"schedule.{key} has no effect for schedule.kind = {kind!r}: {remedy}")
 
 
-def _override(text: str) -> tuple[str, Any]:
-    """Split `key=value`; the value is TOML if it can be, else text."""
-    key, equals, value = (part.strip() for part in text.partition("="))
-    if not (key and equals):
-        raise ConfigError(f"override {text!r}: expected key=value, for example training.steps=2000")
-    try:
-        parsed = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
-        return key, value
-    return key, parsed["value"] if parsed.keys() == {"value"} else value
+def override(raw: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Write `key=value` texts, with dotted keys, into the tables of a config; `data=PATH` is short for data.source.
 
-
-def _apply(raw: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Write the overrides, by dotted key, into the tables read from a file."""
-    kind, schedule = overrides.get("schedule.kind"), raw.get("schedule")
+    Raises: ConfigError for a text of another form
+    """
+    values = dict(map(_parsed, overrides))
+    kind, schedule = values.get("schedule.kind"), raw.get("schedule")
     if isinstance(kind, str) and isinstance(schedule, dict):
         raw["schedule"] = {key: value for key, value in schedule.items() if _uses(kind, key)}
-    for key, value in overrides.items():
+    for key, value in values.items():
         section, _, name = key.rpartition(".")
         table = raw.setdefault(section, {}) if section else raw
         if not isinstance(table, dict):
             remedy = f"write [{section}] in the file"
             raise ConfigError(f"{section}: expected a table of keys, got {table!r}; {remedy}")
         table[name] = value
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    """Split `key=value`; the value is TOML if it can be, else text."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not (key and equals):
+        raise ConfigError(f"override {text!r}: expected key=value, for example training.steps=2000")
+    key = "data.source" if key == "data" else key
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        return key, value
+    return key, parsed["value"] if parsed.keys() == {"value"} else value

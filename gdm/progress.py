@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 EVERY = 30.0  # seconds between lines, where there is no terminal
+DELAY = 1.0  # seconds before what may be over at once is shown
 _LINE = "{desc}: {n_fmt} of {total_fmt} {unit}s, {percentage:.0f} %, {elapsed} gone, {remaining} to go{postfix}"
 _LINE_OF_WORK = "{desc}: {percentage:.0f} %, {elapsed} gone, {remaining} to go{postfix}"
 _BAR_OF_WORK = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
@@ -26,7 +27,7 @@ def sampling_bar(images: int, calls: int, own: int | None = None) -> Iterator[Ca
         return
     # What is counted is images times calls: batches differ, and one that did not fit into memory is done again.
     work = calls * (images if own is None else own)
-    with _bar(f"{images} images", "", 0, work, bar=_BAR_OF_WORK, line=_LINE_OF_WORK) as bar:
+    with _bar(f"{images} images", "", 0, work, bar=_BAR_OF_WORK, line=_LINE_OF_WORK, delay=DELAY) as bar:
         made = 0
 
         def advance(count: int) -> None:
@@ -42,11 +43,11 @@ def sampling_bar(images: int, calls: int, own: int | None = None) -> Iterator[Ca
 
 @contextmanager
 def reading_bar(images: int, shown: bool) -> Iterator[Callable[[], object]]:
-    """Show how many images are read, if `shown` and it takes more than a second. Yields what to call after each."""
+    """Show how many images are read, if `shown` and it takes a while. Yields what to call after each."""
     if not shown:
         yield lambda: None
         return
-    with _bar("read", "image", 0, images, delay=1) as bar:
+    with _bar("read", "image", 0, images, delay=DELAY) as bar:
         yield bar.update
 
 
@@ -59,15 +60,23 @@ def training_bar(done: int, total: int, shown: bool) -> Any:
 
 
 def _bar(
-    name: str, unit: str, done: int, total: int, shown: bool = True, *, bar: str = "", line: str = _LINE, delay: int = 0
+    name: str,
+    unit: str,
+    done: int,
+    total: int,
+    shown: bool = True,
+    *,
+    bar: str = "",
+    line: str = _LINE,
+    delay: float = 0,
 ) -> Any:
     """Return a tqdm: drawn in place on a terminal, else written as lines."""
     from tqdm import tqdm
 
     options: dict[str, Any] = {"dynamic_ncols": True, "mininterval": 0.5, "bar_format": bar or None, "delay": delay}
     if not sys.stderr.isatty():
-        # miniters: else tqdm guesses how many steps take so long, and a thread corrects it; nothing for what is quick
-        options = {"file": _Lines(sys.stderr), "bar_format": line, "mininterval": EVERY, "miniters": 1, "delay": 5}
+        # miniters: else tqdm guesses how many steps take so long, and a thread corrects it
+        options = {"file": _Lines(sys.stderr), "bar_format": line, "mininterval": EVERY, "miniters": 1, "delay": delay}
     return tqdm(desc=name, unit=unit, initial=done, total=total, disable=not shown, **options)
 
 

@@ -43,7 +43,9 @@ def measure(config: Config, *, seconds: float = 10.0, least: int = 3) -> Trial:
         spent = time.perf_counter() - began
     bad = [i for i, loss in enumerate(losses) if not float(loss) < float("inf")]
     if bad:
-        raise TrainingError(f"the loss of step {bad[0]} is not finite; lower training.learning_rate, or look at the data")
+        raise TrainingError(
+            f"the loss of step {bad[0]} is not finite; lower training.learning_rate, or look at the data"
+        )
     training = config.training
     speed = (step - WARM_UP) * training.batch / spent
     whole = training.steps * training.batch / speed

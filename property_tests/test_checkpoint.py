@@ -294,3 +294,12 @@ def test_write_atomic_keeps_the_old_content_when_the_writer_fails(tmp_path: Path
         files.write_atomic(path, lambda file: file.write(b"new"))
         assert (reader.read(), path.read_bytes()) == (b"old", b"new")
     assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_multiples_of_keep_every_stay(tmp_path: Path) -> None:
+    """The latest two and every checkpoint at a multiple of 4 steps are kept."""
+    for step in range(1, 10):
+        checkpoint.save(tmp_path, step, {"w": np.zeros(1)}, {}, keep=2, keep_every=4)
+    assert checkpoint.steps(tmp_path) == (4, 8, 9)
+    with pytest.raises(CheckpointError, match="keep_every >= 0"):
+        checkpoint.save(tmp_path, 10, {}, {}, keep_every=-1)

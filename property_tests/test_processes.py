@@ -42,7 +42,9 @@ def together(folder: Path, *words: str) -> None:
     """Run `gdm` in two processes that talk through gloo."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "gdm"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
-    result = subprocess.run([*launcher, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(
+        [*launcher, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.count("sample it") == 1  # number 0 speaks
 

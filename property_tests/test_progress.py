@@ -71,16 +71,17 @@ def test_what_is_not_shown_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
             bar.update()
             bar.set_postfix_str("loss 1", refresh=False)
         with progress.sampling_bar(4, 0) as advance:
-            advance()
+            advance(4)
         assert not screen.getvalue()
 
 
 def test_sampling_shows_images_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = watched(monkeypatch, terminal=False)
+    """Of 4 images with 8 calls each, in two batches: what is counted is images times calls."""
+    screen = watched(monkeypatch, terminal=True)
+    monkeypatch.setattr(progress, "DELAY", 0.0)
     with progress.sampling_bar(4, 8) as advance:
-        for _ in range(8):
-            advance()
-    lines = screen.getvalue().splitlines()
-    assert lines[0].startswith("4 images: 0 of 8 calls, 0 %")
-    assert lines[-1].startswith("4 images: 8 of 8 calls, 100 %")
-    assert re.search(r", \d+\.\d images/s$", lines[-1])
+        for count in (3, 1):
+            for _ in range(8):
+                advance(count)
+    last = screen.getvalue().splitlines()[-1]
+    assert "4 images: 100%" in last and re.search(r"16 network calls, \d+\.\d images/s", last)

@@ -94,7 +94,7 @@ def _section(spec: config.Config, grouping: int, overrides: list[str]) -> Schedu
         if not text.startswith("schedule."):
             raise ConfigError(f"expected schedule.KEY=VALUE, got {text!r}; other settings are fixed by the training")
     table = {"schedule": _settings(spec, sections[grouping])}
-    config._apply(table, dict(map(config._override, overrides)))
+    config.override(table, overrides)
     return config.from_dict(table).schedule
 
 

@@ -148,7 +148,9 @@ class Trainer:
             for moment in ("exp_avg", "exp_avg_sq"):
                 tensors[f"optimizer.{moment}.{name}"] = moments.get(moment, torch.zeros_like(value))
             steps = moments.get("step", steps)
-        return {name: self.backend.to_numpy(whole(value)) for name, value in (*tensors.items(), ("optimizer.step", steps))}
+        return {
+            name: self.backend.to_numpy(whole(value)) for name, value in (*tensors.items(), ("optimizer.step", steps))
+        }
 
     def load_state(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Go on from `state`. Raises: CheckpointError if a name or shape does not fit."""

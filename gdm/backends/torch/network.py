@@ -39,9 +39,7 @@ class GroupwiseUNet(nn.Module):
         torch.Size([5, 1, 8, 8])
     """
 
-    def __init__(
-        self, schedule: Schedule, config: NetworkConfig, *, classes: int = 0, augmented: bool = False
-    ) -> None:
+    def __init__(self, schedule: Schedule, config: NetworkConfig, *, classes: int = 0, augmented: bool = False) -> None:
         super().__init__()
         if len(schedule.shape) != 3:
             raise ShapeError(f"schedule: need an image's shape (C, H, W), got {schedule.shape}; reshape the data?")
@@ -67,9 +65,7 @@ class GroupwiseUNet(nn.Module):
             film=(0 if self.as_map else schedule.k) + self.warps,
         )
 
-    def forward(
-        self, x_t: Tensor, alpha: Tensor, labels: Tensor | None = None, warps: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_t: Tensor, alpha: Tensor, labels: Tensor | None = None, warps: Tensor | None = None) -> Tensor:
         if x_t.shape[1:] != self.schedule.shape:
             shape = self.schedule.shape
             raise ShapeError(f"x_t: need (batch, *{shape}), got {tuple(x_t.shape)}; add a batch axis?")
@@ -87,5 +83,7 @@ class GroupwiseUNet(nn.Module):
         if self.warps:
             told.append(alpha.new_zeros(len(alpha), self.warps) if warps is None else warps)
         elif warps is not None:
-            raise ShapeError("warps: this network knows no augmentation; leave them out, or build it with augmented=True")
+            raise ShapeError(
+                "warps: this network knows no augmentation; leave them out, or build it with augmented=True"
+            )
         return torch.cat(told, dim=1) if told else None
