@@ -73,6 +73,15 @@ class Groupings:
             found = tuple(xp.where(chosen, new, old) for new, old in zip(spans, found or spans, strict=True))
         return Spans(*found)
 
+    def taught(self, partition: Partition) -> bool:
+        """Whether samples are diffused in these groups and this order: those of a member, in any order if it is shuffled."""
+        for member, shuffled in zip(self.members, self.shuffled, strict=True):
+            own = member.partition
+            alike = shuffled and own.k == partition.k == Partition.refine(own, partition).k
+            if own == partition or alike:
+                return True
+        return False
+
     @property
     def keys(self) -> int:
         """How many random numbers a sample's order takes."""

@@ -86,6 +86,16 @@ def test_the_network_is_built_on_the_common_refinement() -> None:
     assert hash(Groupings(MEMBERS)) == hash(Groupings(MEMBERS, (False,) * 3))
 
 
+def test_what_the_network_was_taught() -> None:
+    """A member's groups in its order, in any order if it is shuffled, and no others."""
+    groupings = Groupings(MEMBERS, (False, True, False))
+    for member in MEMBERS:
+        assert groupings.taught(member.partition)
+    assert groupings.taught(MEMBERS[1].partition.reorder([3, 1, 0, 2]))
+    for other in (MEMBERS[0].reorder([1, 0]), gdm.Schedule.vanilla(SHAPE), gdm.Schedule.blockwise(SHAPE, (4, 1))):
+        assert not groupings.taught(other.partition)
+
+
 @given(st.integers(0, 2**31))
 def test_every_order_is_as_likely(seed: int) -> None:
     """Of 600 samples with three shuffled groups, each of the 6 orders has 100, give or take five deviations (46)."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -78,8 +79,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, loaded: model.Model, schedule: Schedule) -> None:
-    """Refuse what the model cannot do, before anything is written."""
+    """Refuse what the model cannot do, before anything is written, and warn of what it has not learnt."""
     loaded.parents(schedule)
+    groupings = config.build_groupings(loaded.spec, schedule.shape)
+    if not groupings.taught(schedule.partition):
+        warnings.warn("the network was not trained in this grouping and order: what it makes may be poor", stacklevel=1)
     check_guidance(args.guidance, loaded.classes, loaded.spec.training.label_dropout)
     rounds.labels_of(loaded, range(1), args.label)
 
