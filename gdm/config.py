@@ -147,7 +147,7 @@ class TrainingConfig(Section):
     keep: Count = 3  # latest checkpoints that are kept
     keep_every: Natural = 0  # steps; checkpoints at multiples of it are kept for ever; 0 = none
     log_every: Count = 50  # steps between lines of the log
-    sample_every: Natural = 0  # steps between grids of samples from fixed latents; 0 = none
+    sample_every: Natural = 1000  # steps between grids of samples from fixed latents; 0 = none
     sample_steps: Count = 32  # network calls for each of them
 
 

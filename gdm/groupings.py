@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdm.arrays import index, namespace
+import numpy as np
+
+from gdm.arrays import frozen, index, namespace
 from gdm.errors import PartitionError
 from gdm.partition import Partition
 from gdm.schedule import Schedule, Spans
@@ -33,6 +35,7 @@ class Groupings:
     members: tuple[Schedule, ...]
     shuffled: tuple[bool, ...] = ()
     schedule: Schedule = field(init=False)
+    _parents: tuple[np.ndarray, ...] = field(init=False, compare=False)  # each member's group of each fine group
 
     def __post_init__(self) -> None:
         members = tuple(self.members)
@@ -48,7 +51,10 @@ class Groupings:
                 raise PartitionError(f"groupings: expected {expected}, got {got}; train another network for these")
         object.__setattr__(self, "members", members)
         object.__setattr__(self, "shuffled", shuffled)
-        object.__setattr__(self, "schedule", _on_refinement(members))
+        schedule = _on_refinement(members)
+        parents = tuple(frozen(member.partition.parents(schedule.partition)) for member in members)
+        object.__setattr__(self, "schedule", schedule)
+        object.__setattr__(self, "_parents", parents)
 
     @property
     def drawn(self) -> bool:
@@ -65,10 +71,9 @@ class Groupings:
         """
         xp = namespace(t, which, keys)
         found: tuple[Any, ...] = ()
-        for number, (member, shuffled) in enumerate(zip(self.members, self.shuffled, strict=True)):
-            own = member.spans(t, xp.argsort(keys[:, : member.k], axis=1) if shuffled else None)
-            parents = index(member.partition.parents(self.schedule.partition), like=t)
-            spans = tuple(xp.take(ends, parents, axis=1) for ends in own)
+        for number, member in enumerate(self.members):
+            own = member.spans(t, xp.argsort(keys[:, : member.k], axis=1) if self.shuffled[number] else None)
+            spans = tuple(xp.take(ends, index(self._parents[number], like=t), axis=1) for ends in own)
             chosen = (which == number)[:, None]
             found = tuple(xp.where(chosen, new, old) for new, old in zip(spans, found or spans, strict=True))
         return Spans(*found)

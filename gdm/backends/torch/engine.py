@@ -51,7 +51,12 @@ class Trainer:
         self.parameters = dict(self.network.named_parameters())
         self.averages = dict(self.average.named_parameters())
         self.classes: int = network.classes  # type: ignore[assignment]
-        self.called = self._wrapped()
+        on_gpu = backend.place.type == "cuda"
+        alone = self.world.size == 1 or training.shard
+        self.exchange = None if alone else DistributedDataParallel(network, [backend.place] if on_gpu else None)
+        compiling = on_gpu if training.compile == "auto" else training.compile == "on"
+        called = self.exchange or network
+        self.called: Any = backend.compile(called) if compiling else called  # the network, exchanging gradients
         self.optimizer = torch.optim.Adam(self.parameters.values(), betas=(0.9, 0.999), fused=True)
 
     def step(self, images: np.ndarray, labels: np.ndarray | None, step: int, rate: float, decay: float) -> Tensor:
@@ -101,8 +106,7 @@ class Trainer:
         parts, size = self.training.accumulate, len(images) // self.training.accumulate
         for part in range(parts):
             chosen = slice(part * size, (part + 1) * size)
-            alone = isinstance(self.called, DistributedDataParallel) and part < parts - 1
-            waiting = self.called.no_sync() if alone else nullcontext()
+            waiting = self.exchange.no_sync() if self.exchange and part < parts - 1 else nullcontext()
             yield (x[chosen], None if told is None else told[chosen], rows(mine, chosen)), waiting
 
     def _loss(self, images: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:
@@ -128,15 +132,6 @@ class Trainer:
             mask_pending=self.training.mask_pending,
             orders=draws.spans,
         )
-
-    def _wrapped(self) -> Any:
-        """Return the network as it is called: compiled if asked to, and exchanging gradients between processes."""
-        on_gpu = self.backend.place.type == "cuda"
-        called: Any = self.network
-        if self.world.size > 1 and not self.training.shard:
-            called = DistributedDataParallel(called, [self.backend.place] if on_gpu else None)
-        wanted = on_gpu if self.training.compile == "auto" else self.training.compile == "on"
-        return self.backend.compile(called) if wanted else called
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything a step changes, by name, in host memory; every process must ask."""
