@@ -106,12 +106,13 @@ class _State:
         fresh = np.array([float(loss) for loss in self.losses[self.fresh :]])
         if len(fresh):
             self.losses[self.fresh :] = self.ready.world.mean(fresh).tolist()
-        for loss in self.losses[self.fresh :]:
+        first = self.step - len(self.losses) + self.fresh + 1
+        for step, loss in enumerate(self.losses[self.fresh :], start=first):
             self.streak = 0 if np.isfinite(loss) else self.streak + 1
             self.skipped += self.streak > 0
             if self.streak >= self.ready.config.training.skip_limit:
                 raise TrainingError(
-                    f"{self.streak} steps in a row up to step {self.step} had gradients that are not finite; "
+                    f"{self.streak} steps in a row up to step {step} had gradients that are not finite; "
                     + self._remedy()
                 )
         self.fresh = len(self.losses)
@@ -173,8 +174,7 @@ def _loop(state: _State, progress: bool) -> Summary:
                 state.save()
             if training.sample_every and state.step % training.sample_every == 0:
                 state.draw_samples()
-        ready.world.wait()
-        if state.step not in checkpoint.steps(state.run):
+        if ready.world.any(state.step not in checkpoint.steps(state.run)):  # all or none: saving waits for the others
             state.save()
     if state.log:
         state.log.close()

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 import gdm
-from gdm import checkpoint, cli, model, training
+from gdm import checkpoint, cli, config, model, training
 from gdm.backends.torch import Torch
+from gdm.commands import info
 from gdm.pixels import to_uint8
 from property_tests.runs import SMALL, toml, untrained
 
@@ -154,6 +155,18 @@ def test_samples_follow_other_schedules(folder: Path, capsys: pytest.CaptureFixt
     assert "expected 0 to 1, got 2" in complaint(capsys, "sample", "several", "--grouping", "2")
     for command in re.findall(r"gdm (sample [^#\n]*)", said(capsys, "info", "several")):
         assert "samples-seed0.png" in said(capsys, *command.replace("-n 64", "").split(), "-n", "1", "--steps", "4")
+
+
+def test_info_gives_each_command_as_many_steps_as_it_has_groups() -> None:
+    spec = config.from_dict(
+        {
+            "schedule": {"kind": "autoregressive"},
+            "groupings": [{"kind": "vanilla"}],
+            "training": {"label_dropout": 0.1},
+        }
+    )
+    lines = info._sampling(Path("run"), spec, gdm.Schedule.autoregressive((1, 9, 9)), ["a"])
+    assert "--steps 81" in lines["guided"] and "--steps 64" in lines["grouping 1"]
 
 
 def test_the_network_is_compiled_on_request(

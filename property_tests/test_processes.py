@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def test_gradients_are_exchanged_once_a_step(group: None, compiling: str, monkey
     training = {**SMALL["training"], "compile": compiling, "accumulate": 4}
     ready = prepare(from_dict({**SMALL, "training": training}))
 
-    mean = default_hooks.allreduce_hook
+    mean: Any = default_hooks.allreduce_hook
     ready.trainer.exchanging.register_comm_hook(exchanged, lambda seen, bucket: (seen.append(1), mean(None, bucket))[1])
     with batches(ready, 0) as batch:
         for step in range(2):

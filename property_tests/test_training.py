@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdm import checkpoint, training
+from gdm.backends.torch import Torch
 from gdm.config import Config, DataConfig, NetworkConfig, ScheduleConfig, TrainingConfig
 from gdm.errors import ConfigError, TrainingError
 from gdm.preparation import learning_rate, prepare
@@ -146,7 +149,7 @@ def test_steps_that_are_not_finite_are_skipped_and_end_the_run(tmp_path: Path) -
     """Weights of NaN make every step one; no checkpoint is written over the last good one."""
     run_of(with_training(TINY, steps=2, decay="constant"), tmp_path)
     poison(tmp_path, "network.unet.head.weight", np.nan)
-    endless = with_training(TINY, decay="constant", steps=50, save_every=100, log_every=1, skip_limit=5)
+    endless = with_training(TINY, decay="constant", steps=50, save_every=100, log_every=5, skip_limit=5)
     with pytest.raises(TrainingError, match=r"5 steps in a row up to step 7 .* the checkpoint of step 2 is intact"):
         training.train(endless, tmp_path, progress=False)
     with pytest.raises(TrainingError, match=r"head\.weight is not finite after step 4; the checkpoint of step 2 is"):
@@ -171,6 +174,23 @@ def test_a_skipped_step_changes_nothing_but_the_average(tmp_path: Path) -> None:
         same_bits(after[name], tensor, name)
     assert np.isfinite(float(ready.trainer.step(images, None, 2, 1e-3, 0.9)))
     assert ready.trainer.state()["optimizer.step"] == 2
+
+
+def test_gradients_are_computed_in_the_backends_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backward pass as well: on a GPU, its float32 products would else be coarser than asked for."""
+    inside = []
+
+    @contextmanager
+    def products(_: Torch) -> Iterator[None]:
+        inside.append(True)
+        yield
+        inside.pop()
+
+    monkeypatch.setattr(Torch, "products", products)
+    ready, seen = prepare(replace(TINY, data=DataConfig())), []
+    ready.trainer.network.unet.head.weight.register_hook(lambda _: seen.append(bool(inside)))
+    ready.trainer.step(ready.dataset.take(np.arange(8)), None, 0, 1e-3, 0.9)
+    assert seen == [True] and not inside
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
