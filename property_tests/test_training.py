@@ -158,6 +158,17 @@ def test_steps_that_are_not_finite_are_skipped_and_end_the_run(tmp_path: Path) -
     assert checkpoint.read_metrics(tmp_path)[-1]["skipped"] == 2
 
 
+def test_steps_that_were_skipped_before_a_run_stopped_count_once(tmp_path: Path) -> None:
+    """Two were, and then stand in the checkpoint; with three more, five in a row end the run."""
+    config = with_training(TINY, steps=2, decay="constant", skip_limit=5, save_every=100, log_every=1)
+    saved = run_of(config, tmp_path)
+    tensors = {**saved.tensors, "network.unet.head.bias": np.full(1, np.nan, np.float32)}
+    checkpoint.save(tmp_path, 2, tensors, {**saved.info, "losses": [None, None], "skipped": 2, "streak": 2})
+    with pytest.raises(TrainingError, match="5 steps in a row up to step 5 "):
+        training.train(with_training(config, steps=50), tmp_path, progress=False)
+    assert [line["skipped"] for line in checkpoint.read_metrics(tmp_path)] == [0, 0, 3, 4]
+
+
 def test_a_skipped_step_changes_nothing_but_the_average(tmp_path: Path) -> None:
     """A gradient that overflows leaves weights, moments and Adam's count as they were; the next step goes on."""
     ready = prepare(with_training(replace(TINY, data=DataConfig()), clip=0.0))
