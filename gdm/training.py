@@ -24,6 +24,9 @@ from gdm.model import Model, schedule_tensors
 from gdm.preparation import Ready, batches, learning_rate, prepare, take_step
 from gdm.progress import training_bar
 from gdm.resume import open_run
+from gdm.rounds import batch_of
+
+SAMPLES = 64  # in a grid
 
 
 class Summary(NamedTuple):
@@ -133,7 +136,9 @@ class _State:
                 self.ready.groupings.schedule.partition,
             )  # fmt: skip
             steps = max(config.training.sample_steps, member.k)
-            images = self.ready.backend.to_numpy(model.generate(64, seed=config.seed, steps=steps, solver="ab2"))
+            batch = batch_of(model, SAMPLES * self.ready.world.size, 1.0, self.ready.world)  # the same everywhere
+            made = model.generate(SAMPLES, seed=config.seed, steps=steps, solver="ab2", batch=batch)
+            images = self.ready.backend.to_numpy(made)
             if self.log:
                 name = f"grouping{number}" if len(self.ready.groupings.members) > 1 else "samples"
                 path = self.run / "samples" / f"{name}-{self.step:08d}.png"

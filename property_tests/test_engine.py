@@ -38,7 +38,7 @@ def trainer_of(config: dict[str, Any]) -> Any:
     return trainer
 
 
-def one_by_one(trainer: Any, drawn: Draws, images: np.ndarray, labels: np.ndarray) -> float:
+def one_by_one(trainer: Any, drawn: Any, images: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean over samples of ||x - z - u||^2 / n, on the linear path, each sample by itself."""
     errors, fine = [], trainer.groupings.schedule.partition
     groups = torch.tensor(np.array(fine.labels))

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from gdm import checkpoint, training
 from gdm.backends.torch import Torch
 from gdm.config import Config, DataConfig, NetworkConfig, ScheduleConfig, TrainingConfig
-from gdm.errors import ConfigError, TrainingError
+from gdm.data import Dataset
+from gdm.errors import ConfigError, DataError, TrainingError
 from gdm.preparation import learning_rate, prepare
 from property_tests.support import agree, same_bits
 
@@ -213,6 +214,24 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
         training.train(replace(config, schedule=ScheduleConfig(kind="vanilla")), tmp_path, progress=False)
     with pytest.raises(ConfigError, match="holds a run"):
         training.train(config, tmp_path, resume=False, progress=False)
+
+
+def test_an_image_that_cannot_be_read_ends_the_run_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches are made ahead, in a thread; its error is that of the step that needs them, and what was saved stays."""
+    made, take = [], Dataset.take
+
+    def failing(dataset: Dataset, *chosen: np.ndarray) -> np.ndarray:
+        made.append(1)
+        if len(made) > 3:
+            raise DataError("cat.png is gone")
+        return take(dataset, *chosen)
+
+    monkeypatch.setattr(Dataset, "take", failing)
+    with pytest.raises(DataError, match=r"cat\.png is gone"):
+        training.train(with_training(TINY, save_every=1), tmp_path, progress=False)
+    assert checkpoint.steps(tmp_path) == (1, 2, 3) and len(made) <= 5
 
 
 def test_a_run_ends_after_its_minutes(tmp_path: Path) -> None:
