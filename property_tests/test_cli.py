@@ -59,6 +59,7 @@ def test_training_goes_on_where_it_stopped(folder: Path, capsys: pytest.CaptureF
     output = said(capsys, "train", "small.toml", "training.steps=2", "--run", run, "training.log_every=2")
     assert "step 2" in output and f"gdm sample {run}" in output
     assert "step 3" in said(capsys, "train", "small.toml", "--run", run)
+    assert "step 3, " in (idle := said(capsys, "train", "small.toml", "--run", run)) and "nan" not in idle
     assert checkpoint.steps(Path(run))[-1] == 3
     assert "network.channels" in complaint(capsys, "train", "small.toml", "network.channels=16", "--run", run)
     assert "--no-resume" not in complaint(capsys, "train", "small.toml", "--run", run, "--no-resume")
@@ -130,6 +131,11 @@ def test_two_processes_make_the_same_files(folder: Path, capsys: pytest.CaptureF
     assert names == ["000000.png", *[f"{i:06d}.png" for i in range(1, 6)], "dataset.json", "samples.json"]
     for name in names:  # batches of three, here as there: the same sums in the same order, to the bit
         assert (folder / "together" / name).read_bytes() == (folder / "alone" / name).read_bytes(), name
+
+
+def test_an_older_checkpoint_is_sampled_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = said(capsys, "sample", "run", "-n", "1", "--steps", "4", "--checkpoint", "2", "-o", "older.png")
+    assert "after 2 training steps" in output and (folder / "older.png").exists()
 
 
 def test_samples_follow_other_schedules(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,7 +223,9 @@ def test_plots_of_a_config(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         ("smaple run", "did you mean 'sample'?"),
         ("sample run --sedd 4", "'--sedd'; did you mean '--seed'? (see `gdm sample --help`)"),
         ("sample run --see 4", "'--seed'"),
-        ("sample", "required: RUN"),
+        ("sample", "required: RUN (see"),
+        ("train", "required: CONFIG.toml (see"),
+        ("sample run --checkpoint 1", "one of (2, 3), got 1"),
         ("sample run other", "expected schedule.KEY=VALUE, got 'other'"),
         ("sample run training.steps=3", "'training.steps=3'; other settings are fixed"),
         ("sample run schedule.ordr=spiral", "schedule.ordr; did you mean 'order'?"),
