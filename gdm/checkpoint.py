@@ -98,6 +98,8 @@ def load(run: Path, step: int) -> Checkpoint:
     from safetensors import SafetensorError
     from safetensors.numpy import load as deserialise
 
+    if step not in (kept := steps(run)):
+        raise CheckpointError(f"{run}: expected a step that has a checkpoint, one of {kept}, got {step}")
     tensor_file, record_file = _files(run, step)
     record = read_json(record_file)
     try:

@@ -287,8 +287,14 @@ class Model:
         return task(network, *given)
 
 
-def load(run: str | Path, backend: str | None = None, device: str | None = None, precision: str | None = None) -> Model:
-    """Load the latest intact checkpoint of a run, as `gdm train` writes it.
+def load(
+    run: str | Path,
+    backend: str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    step: int | None = None,
+) -> Model:
+    """Load the latest intact checkpoint of a run, as `gdm train` writes it, or that of one step.
 
     backend: any will do, whichever it was trained with; None is that one. device: None takes the best there is here.
     precision: "float32", "tf32", "bfloat16" (faster products in the network, on torch) or "float64"; None is what it
@@ -296,7 +302,7 @@ def load(run: str | Path, backend: str | None = None, device: str | None = None,
 
     The model's schedule is the first of the run; others of its config, `spec.groupings`, it serves as well.
 
-    Raises: CheckpointError for a folder that is no run, has no checkpoint, or does not fit its own config;
+    Raises: CheckpointError for a folder that is no run, has no such checkpoint, or does not fit its own config;
         BackendError for a backend that is not installed or does not have the precision
 
     Example: `images = gdm.load("runs/digits").generate(64, seed=1)`
@@ -312,7 +318,7 @@ def load(run: str | Path, backend: str | None = None, device: str | None = None,
     maker = backends.get(name, device, precision or backends.precision_like(name, spec.precision))
     augmented = spec.training.augment > 0
     network = maker.build(spec.network, groupings.schedule, classes=len(classes), augmented=augmented, seed=spec.seed)
-    saved = checkpoint.latest(run)
+    saved = checkpoint.latest(run) if step is None else checkpoint.load(run, step)
     _check_schedule(run, groupings.schedule, saved.tensors)
     averages = {key[4:]: value for key, value in saved.tensors.items() if key.startswith("ema.")}
     maker.import_parameters(network, averages)

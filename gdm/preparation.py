@@ -94,6 +94,8 @@ def batches(ready: Ready, step: int, ahead: int = 2) -> Iterator[Callable[[], Ba
             step += 1
             return waiting.popleft().result()
 
-        yield following
-        for future in waiting:
-            future.cancel()
+        try:
+            yield following
+        finally:  # an error, or the end: what is not begun is not needed
+            for future in waiting:
+                future.cancel()

@@ -287,16 +287,17 @@ def _check_intervals(intervals: Intervals, k: int, overlap: bool) -> np.ndarray:
             )
         if not start < end:
             raise IntervalError(f"group {j}: expected start < end, got {start:g} >= {end:g}; swap them?")
+    spans = [f"({start:g}, {end:g})" for start, end in checked]
     for j in range(k - 1):
         if (checked[j, 1] < checked[j + 1, 1]) if overlap else (checked[j, 1] <= checked[j + 1, 0]):
             raise IntervalError(
                 f"groups {j} and {j + 1}: expected falling intervals: group 0 is generated first, and t = 1 is noise; "
-                f"got {tuple(checked[j])} then {tuple(checked[j + 1])}; reverse the list?"
+                f"got {spans[j]} then {spans[j + 1]}; reverse the list?"
             )
         if not overlap and checked[j, 0] < checked[j + 1, 1]:
             raise IntervalError(
-                f"groups {j} and {j + 1}: expected intervals that do not overlap, got {tuple(checked[j])} and "
-                f"{tuple(checked[j + 1])}; separate them, or pass overlap=True"
+                f"groups {j} and {j + 1}: expected intervals that do not overlap, got {spans[j]} and {spans[j + 1]}; "
+                "separate them, or pass overlap=True"
             )
     checked.setflags(write=False)
     return checked

@@ -24,6 +24,9 @@ from gdm.model import Model, schedule_tensors
 from gdm.preparation import Ready, batches, learning_rate, prepare, take_step
 from gdm.progress import training_bar
 from gdm.resume import open_run
+from gdm.rounds import batch_of
+
+SAMPLES = 64  # in a grid
 
 
 class Summary(NamedTuple):
@@ -106,12 +109,13 @@ class _State:
         fresh = np.array([float(loss) for loss in self.losses[self.fresh :]])
         if len(fresh):
             self.losses[self.fresh :] = self.ready.world.mean(fresh).tolist()
-        for loss in self.losses[self.fresh :]:
+        first = self.step - len(self.losses) + self.fresh + 1
+        for step, loss in enumerate(self.losses[self.fresh :], start=first):
             self.streak = 0 if np.isfinite(loss) else self.streak + 1
             self.skipped += self.streak > 0
             if self.streak >= self.ready.config.training.skip_limit:
                 raise TrainingError(
-                    f"{self.streak} steps in a row up to step {self.step} had gradients that are not finite; "
+                    f"{self.streak} steps in a row up to step {step} had gradients that are not finite; "
                     + self._remedy()
                 )
         self.fresh = len(self.losses)
@@ -132,7 +136,9 @@ class _State:
                 self.ready.groupings.schedule.partition,
             )  # fmt: skip
             steps = max(config.training.sample_steps, member.k)
-            images = self.ready.backend.to_numpy(model.generate(64, seed=config.seed, steps=steps, solver="ab2"))
+            batch = batch_of(model, SAMPLES * self.ready.world.size, 1.0, self.ready.world)  # the same everywhere
+            made = model.generate(SAMPLES, seed=config.seed, steps=steps, solver="ab2", batch=batch)
+            images = self.ready.backend.to_numpy(made)
             if self.log:
                 name = f"grouping{number}" if len(self.ready.groupings.members) > 1 else "samples"
                 path = self.run / "samples" / f"{name}-{self.step:08d}.png"
@@ -173,8 +179,7 @@ def _loop(state: _State, progress: bool) -> Summary:
                 state.save()
             if training.sample_every and state.step % training.sample_every == 0:
                 state.draw_samples()
-        ready.world.wait()
-        if state.step not in checkpoint.steps(state.run):
+        if ready.world.any(state.step not in checkpoint.steps(state.run)):  # all or none: saving waits for the others
             state.save()
     if state.log:
         state.log.close()

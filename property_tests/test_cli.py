@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 import gdm
-from gdm import checkpoint, cli, model, training
+from gdm import checkpoint, cli, config, model, training
 from gdm.backends.torch import Torch
+from gdm.commands import info
 from gdm.pixels import to_uint8
 from property_tests.runs import SMALL, toml, untrained
 
@@ -58,6 +59,7 @@ def test_training_goes_on_where_it_stopped(folder: Path, capsys: pytest.CaptureF
     output = said(capsys, "train", "small.toml", "training.steps=2", "--run", run, "training.log_every=2")
     assert "step 2" in output and f"gdm sample {run}" in output
     assert "step 3" in said(capsys, "train", "small.toml", "--run", run)
+    assert "step 3, " in (idle := said(capsys, "train", "small.toml", "--run", run)) and "nan" not in idle
     assert checkpoint.steps(Path(run))[-1] == 3
     assert "network.channels" in complaint(capsys, "train", "small.toml", "network.channels=16", "--run", run)
     assert "--no-resume" not in complaint(capsys, "train", "small.toml", "--run", run, "--no-resume")
@@ -131,6 +133,11 @@ def test_two_processes_make_the_same_files(folder: Path, capsys: pytest.CaptureF
         assert (folder / "together" / name).read_bytes() == (folder / "alone" / name).read_bytes(), name
 
 
+def test_an_older_checkpoint_is_sampled_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = said(capsys, "sample", "run", "-n", "1", "--steps", "4", "--checkpoint", "2", "-o", "older.png")
+    assert "after 2 training steps" in output and (folder / "older.png").exists()
+
+
 def test_samples_follow_other_schedules(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = {"kind": "rows", "groups": 2, "order": "random"}
     several = {**SMALL, "groupings": [rows], "training": {**SMALL["training"], "label_dropout": 0.1}}
@@ -154,6 +161,18 @@ def test_samples_follow_other_schedules(folder: Path, capsys: pytest.CaptureFixt
     assert "expected 0 to 1, got 2" in complaint(capsys, "sample", "several", "--grouping", "2")
     for command in re.findall(r"gdm (sample [^#\n]*)", said(capsys, "info", "several")):
         assert "samples-seed0.png" in said(capsys, *command.replace("-n 64", "").split(), "-n", "1", "--steps", "4")
+
+
+def test_info_gives_each_command_as_many_steps_as_it_has_groups() -> None:
+    spec = config.from_dict(
+        {
+            "schedule": {"kind": "autoregressive"},
+            "groupings": [{"kind": "vanilla"}],
+            "training": {"label_dropout": 0.1},
+        }
+    )
+    lines = info._sampling(Path("run"), spec, gdm.Schedule.autoregressive((1, 9, 9)), ["a"])
+    assert "--steps 81" in lines["guided"] and "--steps 64" in lines["grouping 1"]
 
 
 def test_the_network_is_compiled_on_request(
@@ -204,7 +223,9 @@ def test_plots_of_a_config(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         ("smaple run", "did you mean 'sample'?"),
         ("sample run --sedd 4", "'--sedd'; did you mean '--seed'? (see `gdm sample --help`)"),
         ("sample run --see 4", "'--seed'"),
-        ("sample", "required: RUN"),
+        ("sample", "required: RUN (see"),
+        ("train", "required: CONFIG.toml (see"),
+        ("sample run --checkpoint 1", "one of (2, 3), got 1"),
         ("sample run other", "expected schedule.KEY=VALUE, got 'other'"),
         ("sample run training.steps=3", "'training.steps=3'; other settings are fixed"),
         ("sample run schedule.ordr=spiral", "schedule.ordr; did you mean 'order'?"),

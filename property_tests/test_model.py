@@ -244,6 +244,17 @@ def test_loading_gives_the_averaged_weights(run: Path, loaded: model.Model) -> N
     assert loaded.generate(1, steps=4).requires_grad is False
 
 
+def test_any_step_that_has_a_checkpoint_can_be_loaded(run: Path) -> None:
+    for step in checkpoint.steps(run):
+        older = model.load(run, step=step)
+        assert older.step == step
+        parameters, saved = older.backend.export_parameters(older.network), checkpoint.load(run, step).tensors
+        for name, value in parameters.items():
+            same_bits(value, saved[f"ema.{name}"], name)
+    with refused(errors.CheckpointError, "one of (2, 3), got 1"):
+        model.load(run, step=1)
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-5), ("bfloat16", 0.1)])
 def test_the_network_computes_in_another_precision(
     run: Path, loaded: model.Model, precision: str, tolerance: float

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdm import checkpoint, training
+from gdm.backends.torch import Torch
 from gdm.config import Config, DataConfig, NetworkConfig, ScheduleConfig, TrainingConfig
-from gdm.errors import ConfigError, TrainingError
+from gdm.data import Dataset
+from gdm.errors import ConfigError, DataError, TrainingError
 from gdm.preparation import learning_rate, prepare
 from property_tests.support import agree, same_bits
 
@@ -146,13 +150,24 @@ def test_steps_that_are_not_finite_are_skipped_and_end_the_run(tmp_path: Path) -
     """Weights of NaN make every step one; no checkpoint is written over the last good one."""
     run_of(with_training(TINY, steps=2, decay="constant"), tmp_path)
     poison(tmp_path, "network.unet.head.weight", np.nan)
-    endless = with_training(TINY, decay="constant", steps=50, save_every=100, log_every=1, skip_limit=5)
+    endless = with_training(TINY, decay="constant", steps=50, save_every=100, log_every=5, skip_limit=5)
     with pytest.raises(TrainingError, match=r"5 steps in a row up to step 7 .* the checkpoint of step 2 is intact"):
         training.train(endless, tmp_path, progress=False)
     with pytest.raises(TrainingError, match=r"head\.weight is not finite after step 4; the checkpoint of step 2 is"):
         training.train(with_training(TINY, decay="constant"), tmp_path, progress=False)
     assert checkpoint.steps(tmp_path) == (2,)
     assert checkpoint.read_metrics(tmp_path)[-1]["skipped"] == 2
+
+
+def test_steps_that_were_skipped_before_a_run_stopped_count_once(tmp_path: Path) -> None:
+    """Two were, and then stand in the checkpoint; with three more, five in a row end the run."""
+    config = with_training(TINY, steps=2, decay="constant", skip_limit=5, save_every=100, log_every=1)
+    saved = run_of(config, tmp_path)
+    tensors = {**saved.tensors, "network.unet.head.bias": np.full(1, np.nan, np.float32)}
+    checkpoint.save(tmp_path, 2, tensors, {**saved.info, "losses": [None, None], "skipped": 2, "streak": 2})
+    with pytest.raises(TrainingError, match="5 steps in a row up to step 5 "):
+        training.train(with_training(config, steps=50), tmp_path, progress=False)
+    assert [line["skipped"] for line in checkpoint.read_metrics(tmp_path)] == [0, 0, 3, 4]
 
 
 def test_a_skipped_step_changes_nothing_but_the_average(tmp_path: Path) -> None:
@@ -173,6 +188,23 @@ def test_a_skipped_step_changes_nothing_but_the_average(tmp_path: Path) -> None:
     assert ready.trainer.state()["optimizer.step"] == 2
 
 
+def test_gradients_are_computed_in_the_backends_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backward pass as well: on a GPU, its float32 products would else be coarser than asked for."""
+    inside = []
+
+    @contextmanager
+    def products(_: Torch) -> Iterator[None]:
+        inside.append(True)
+        yield
+        inside.pop()
+
+    monkeypatch.setattr(Torch, "products", products)
+    ready, seen = prepare(replace(TINY, data=DataConfig())), []
+    ready.trainer.network.unet.head.weight.register_hook(lambda _: seen.append(bool(inside)))
+    ready.trainer.step(ready.dataset.take(np.arange(8)), None, 0, 1e-3, 0.9)
+    assert seen == [True] and not inside
+
+
 def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
     config = with_training(TINY, steps=1)
     run_of(config, tmp_path)
@@ -182,6 +214,24 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
         training.train(replace(config, schedule=ScheduleConfig(kind="vanilla")), tmp_path, progress=False)
     with pytest.raises(ConfigError, match="holds a run"):
         training.train(config, tmp_path, resume=False, progress=False)
+
+
+def test_an_image_that_cannot_be_read_ends_the_run_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches are made ahead, in a thread; its error is that of the step that needs them, and what was saved stays."""
+    made, take = [], Dataset.take
+
+    def failing(dataset: Dataset, *chosen: np.ndarray) -> np.ndarray:
+        made.append(1)
+        if len(made) > 3:
+            raise DataError("cat.png is gone")
+        return take(dataset, *chosen)
+
+    monkeypatch.setattr(Dataset, "take", failing)
+    with pytest.raises(DataError, match=r"cat\.png is gone"):
+        training.train(with_training(TINY, save_every=1), tmp_path, progress=False)
+    assert checkpoint.steps(tmp_path) == (1, 2, 3) and len(made) <= 5
 
 
 def test_a_run_ends_after_its_minutes(tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     output = f"examples, a row per class: {', '.join(FORMATS)} (NAME-examples.png)"
     parser.add_argument("what", type=one_of(("info",)), metavar="WHAT", help="info")
     parser.add_argument("path", metavar="PATH|CONFIG.toml", help="any source of images, or a config with one")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of [data]: size, split, ...")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="settings of [data]: size, split, ..."
+    )
     parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help=output)
 
 

@@ -107,8 +107,8 @@ def _sampling(run: Path, spec: config.Config, schedule: Schedule, classes: Seque
         order = backwards if spec.schedule.kind == "bands" else "reverse"  # bands have orders without names
         lines["any order"] = f"{command} {steps} schedule.order={order}"
     for number, grouping in enumerate(spec.groupings, start=1):
-        steps = f"--steps {max(64, config.build_schedule(grouping, schedule.shape).k)}"
-        lines[f"grouping {number}"] = f"{command} {steps} --grouping {number}  # {grouping.kind}"
+        own = f"--steps {max(64, config.build_schedule(grouping, schedule.shape).k)}"
+        lines[f"grouping {number}"] = f"{command} {own} --grouping {number}  # {grouping.kind}"
     if classes and spec.training.label_dropout:
         lines["guided"] = f"{command} {steps} --label {shlex.quote(classes[0])} --guidance 2"
     return lines

@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     output = "a .png, .pdf or .svg (WHAT.png in the folder of the run)"
     parser.add_argument("what", type=one_of(_DRAW), metavar="WHAT", help=", ".join(_DRAW))
     parser.add_argument("path", type=Path, metavar="RUN|CONFIG.toml", help=path)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the config, changed")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="settings of the config, changed")
     parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help=output)
     parser.add_argument("-n", type=positive, default=6, metavar="N", help="process: how many images (6)")
     add_sampling(parser, solver="euler")

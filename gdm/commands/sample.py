@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     output = f"a folder, or a {', '.join(writers.FILES)} (samples-seed0.png in the folder of the run)"
     changes = "settings of the run's schedule, changed: schedule.order=spiral"
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, as `gdm train` makes it")
-    parser.add_argument("overrides", nargs="*", metavar="schedule.KEY=VALUE", help=changes)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="schedule.KEY=VALUE", help=changes)
     parser.add_argument("-n", type=positive, default=64, metavar="N", help="how many images (64)")
     parser.add_argument("--first", type=whole, default=0, metavar="I", help="number of the first image (0)")
     parser.add_argument("-o", dest="output", type=Path, metavar="PATH", help=output)
@@ -50,6 +50,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance", type=number, default=1.0, metavar="W", help=guidance)
     batch = "images at once and process (as many as fit into a GPU, 64 elsewhere)"
     parser.add_argument("--batch", type=positive, metavar="N", help=batch)
+    older = "of this training step, if the run kept one (the latest)"
+    parser.add_argument("--checkpoint", type=whole, metavar="STEP", help=older)
     add_backend(parser)
     precisions = get_args(config.Precision)
     precision = f"of the network: {', '.join(precisions)} (as trained)"
@@ -60,7 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     output = writers.checked_output(args.output or args.run / f"samples-seed{args.seed}.png")
-    loaded = model.load(args.run, args.backend, args.device, args.precision)
+    loaded = model.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
     section = _section(loaded.spec, args.grouping, args.overrides)
     schedule = config.build_schedule(section, loaded.schedule.shape)
     _check(args, loaded, schedule)
@@ -70,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     numbers = range(args.first, args.first + count)
     recipe = _recipe(args, loaded, section, schedule)
     lacking = _agreed(numbers, output, recipe, world) if writers.is_folder(output) else numbers
+    if world.rank == 0:
+        _warn_of_untaught(loaded, schedule)
     began = time.perf_counter()
     _write(args, output, _batches(args, loaded, schedule, lacking, world), loaded, recipe, world, count)
     if world.rank == 0:
@@ -79,13 +83,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, loaded: model.Model, schedule: Schedule) -> None:
-    """Refuse what the model cannot do, before anything is written, and warn of what it has not learnt."""
+    """Refuse what the model cannot do, before anything is written."""
     loaded.parents(schedule)
-    groupings = config.build_groupings(loaded.spec, schedule.shape)
-    if not groupings.taught(schedule.partition):
-        warnings.warn("the network was not trained in this grouping and order: what it makes may be poor", stacklevel=1)
     check_guidance(args.guidance, loaded.classes, loaded.spec.training.label_dropout)
     rounds.labels_of(loaded, range(1), args.label)
+
+
+def _warn_of_untaught(loaded: model.Model, schedule: Schedule) -> None:
+    if not config.build_groupings(loaded.spec, schedule.shape).taught(schedule.partition):
+        warnings.warn("the network was not trained in this grouping and order: what it makes may be poor", stacklevel=1)
 
 
 def _section(spec: config.Config, grouping: int, overrides: list[str]) -> ScheduleConfig:

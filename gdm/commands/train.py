@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     folder = "folder of the run (runs/ and the name of the config)"
     dry = "measure a few steps here, say what the run would take, write nothing"
     parser.add_argument("config", type=Path, metavar="CONFIG.toml", help="what to train, on what, how long")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings: training.steps=500")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="settings: training.steps=500")
     parser.add_argument("-o", "--run", type=Path, metavar="DIR", help=folder)  # torchrun knows a --run-path: -o
     parser.add_argument("--no-resume", action="store_true", help="refuse a folder that holds a run")
     parser.add_argument("--dry-run", action="store_true", help=dry)
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     folder = args.run or Path("runs") / args.config.stem
     print(f"training in {folder}; Ctrl-C saves and stops")
     summary = training.train(spec, folder, resume=not args.no_resume)
-    numbers = f"step {summary.step}, loss {summary.loss:.4f}, {summary.seconds:.0f} s in all"
-    print(f"{_ENDINGS[summary.reason]}: {numbers}")
+    loss = f"loss {summary.loss:.4f}, " if summary.loss == summary.loss else ""  # none if there was nothing left to do
+    print(f"{_ENDINGS[summary.reason]}: step {summary.step}, {loss}{summary.seconds:.0f} s in all")
     print(f"sample it: gdm sample {folder}")
     return 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdm.architecture import check_parameters
+from gdm import parameters as named
 from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.numpy import NumPy
 from gdm.backends.torch import memory, processes
@@ -45,6 +45,15 @@ class Torch:
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Compute networks in this backend's precision: "float32" is float32 on a GPU too; in "bfloat16" products are so."""
+        with ExitStack() as stack:
+            stack.enter_context(self.products())
+            if self.precision == "bfloat16":
+                stack.enter_context(torch.autocast(self.place.type, torch.bfloat16))
+            yield
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """Let a GPU's float32 products be tf32 where the precision allows it, and never else: backward passes too."""
         on_gpu, fast = self.place.type == "cuda", self.precision in ("tf32", "bfloat16")
         with ExitStack() as stack:
             if on_gpu:
@@ -52,8 +61,6 @@ class Torch:
             if on_gpu and fast != torch.backends.cuda.matmul.allow_tf32:
                 stack.callback(setattr, torch.backends.cuda.matmul, "allow_tf32", not fast)
                 torch.backends.cuda.matmul.allow_tf32 = fast
-            if self.precision == "bfloat16":
-                stack.enter_context(torch.autocast(self.place.type, torch.bfloat16))
             yield
 
     def to_numpy(self, array: Any) -> np.ndarray:
@@ -107,13 +114,15 @@ class Torch:
         return network.to(self.place, self.dtype).eval()
 
     def export_parameters(self, network: torch.nn.Module) -> dict[str, np.ndarray]:
-        return {name: self.to_numpy(value).copy() for name, value in network.named_parameters()}
+        from gdm.backends.torch.sharding import whole
+
+        return {name: self.to_numpy(whole(value)).copy() for name, value in network.named_parameters()}
 
     def import_parameters(self, network: torch.nn.Module, parameters: Mapping[str, np.ndarray]) -> None:
         from gdm.backends.torch.sharding import fill
 
         own = dict(network.named_parameters())
-        check_parameters({name: tuple(value.shape) for name, value in own.items()}, parameters)
+        named.check({name: tuple(value.shape) for name, value in own.items()}, parameters)
         for name, value in parameters.items():
             fill(own[name], value)
 

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gdm.backends.torch import augment
 from gdm.backends.torch.draws import Draws, draw, mixed, rows
-from gdm.backends.torch.sharding import fill, own, shard, whole
+from gdm.backends.torch.sharding import fill, gathered_anew, own, shard, whole
 from gdm.backends.world import share
 from gdm.conditioning import class_weights
 from gdm.errors import CheckpointError, ConfigError
@@ -53,9 +53,9 @@ class Trainer:
         self.classes: int = network.classes  # type: ignore[assignment]
         on_gpu = backend.place.type == "cuda"
         alone = self.world.size == 1 or training.shard
-        self.exchange = None if alone else DistributedDataParallel(network, [backend.place] if on_gpu else None)
+        self.exchanging = None if alone else DistributedDataParallel(network, [backend.place] if on_gpu else None)
         compiling = on_gpu if training.compile == "auto" else training.compile == "on"
-        called = self.exchange or network
+        called = self.exchanging or network
         self.called: Any = backend.compile(called) if compiling else called  # the network, exchanging gradients
         self.optimizer = torch.optim.Adam(self.parameters.values(), betas=(0.9, 0.999), fused=True)
 
@@ -73,7 +73,7 @@ class Trainer:
             torch.manual_seed(seeds)
             self.optimizer.zero_grad()
             for part, synchronising in self._parts(images, labels, step):
-                with synchronising:
+                with synchronising, self.backend.products():  # of the backward pass too
                     share_of_loss = self._loss(*part) / self.training.accumulate
                     share_of_loss.backward()
                 loss += share_of_loss.detach()
@@ -106,7 +106,7 @@ class Trainer:
         parts, size = self.training.accumulate, len(images) // self.training.accumulate
         for part in range(parts):
             chosen = slice(part * size, (part + 1) * size)
-            waiting = self.exchange.no_sync() if self.exchange and part < parts - 1 else nullcontext()
+            waiting = self.exchanging.no_sync() if self.exchanging and part < parts - 1 else nullcontext()
             yield (x[chosen], None if told is None else told[chosen], rows(mine, chosen)), waiting
 
     def _loss(self, images: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:
@@ -166,6 +166,7 @@ class Trainer:
 
     def ema_network(self) -> nn.Module:
         """Return the network with averaged weights, to sample from; every process must call one that is spread."""
+        gathered_anew(self.average)
         return self.average
 
 

@@ -21,6 +21,14 @@ def shard(network: nn.Module) -> None:
     fully_shard(network)
 
 
+def gathered_anew(network: nn.Module) -> None:
+    """Make the next call of a network gather its weights: what is in no block stays as it was at the last call."""
+    from torch.distributed.fsdp import FSDPModule
+
+    if isinstance(network, FSDPModule):
+        network.reshard()
+
+
 def whole(tensor: Tensor) -> Tensor:
     """Return all of a tensor. If it is spread, every process must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
