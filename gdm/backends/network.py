@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gdm.architecture import Architecture
@@ -27,8 +27,8 @@ class Network:
     """
 
     architecture: Architecture
-    parameters: dict[str, Any]
-    apply: Callable[..., Any]
+    parameters: dict[str, Any] = field(repr=False)
+    apply: Callable[..., Any] = field(repr=False)
 
     def __call__(self, x_t: Any, alpha: Any, labels: Any = None, warps: Any = None) -> Any:
         check_given(self.architecture.schedule, x_t, alpha)
