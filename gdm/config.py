@@ -171,6 +171,11 @@ class Config(Section):
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    def __post_init__(self) -> None:
+        Section.__post_init__(self)
+        if self.training.label_dropout and not self.data.labels:
+            raise ConfigError("training.label_dropout has no effect without classes: set data.labels=true or remove it")
+
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a TOML file, then apply `key=value` overrides with dotted keys.
