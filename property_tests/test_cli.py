@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import zipfile
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 import gdm
-from gdm import checkpoint, cli, config, model, training
+from gdm import checkpoint, cli, config, model, training, writers
 from gdm.backends.torch import Torch
 from gdm.commands import info
 from gdm.pixels import to_uint8
@@ -294,6 +295,23 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr(training, "train", interrupted)
     assert cli.main(["train", "small.toml"]) == 130
     assert capsys.readouterr().err == "gdm: interrupted\n"
+
+
+def test_a_terminated_command_leaves_no_half_of_a_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    (folder / "half").mkdir()
+
+    def half(*_: object, **__: object) -> bytes:
+        assert [*(folder / "half").iterdir()], "nothing was begun"
+        signal.raise_signal(signal.SIGTERM)
+        return b""
+
+    monkeypatch.setattr(writers, "_png", half)
+    assert cli.main(["sample", "run", "-n", "1", "--steps", "4", "-o", "half/all.zip"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not [*(folder / "half").iterdir()] and signal.getsignal(signal.SIGTERM) == before
 
 
 def test_help_loads_no_framework() -> None:
