@@ -212,8 +212,15 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
         training.train(replace(config, network=replace(config.network, channels=16)), tmp_path, progress=False)
     with pytest.raises(ConfigError, match=r"trained with schedule\.(kind|grid)"):
         training.train(replace(config, schedule=ScheduleConfig(kind="vanilla")), tmp_path, progress=False)
+    for change in ({"batch": 4}, {"learning_rate": 0.5}, {"ema": 0.5}, {"augment": 0.5}, {"warmup": 3}):
+        with pytest.raises(ConfigError, match=rf"trained with training\.{next(iter(change))} = "):
+            training.train(with_training(config, **change), tmp_path, progress=False)
     with pytest.raises(ConfigError, match="holds a run"):
         training.train(config, tmp_path, resume=False, progress=False)
+    described = checkpoint.read_run(tmp_path)
+    checkpoint.write_run(tmp_path, {**described, "data": {**described["data"], "hash": "0" * 64}})
+    with pytest.raises(ConfigError, match="trained on other data"):
+        training.train(config, tmp_path, progress=False)
 
 
 def test_an_image_that_cannot_be_read_ends_the_run_with_its_error(
