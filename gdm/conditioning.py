@@ -1,8 +1,11 @@
-"""How A(t) enters a network: as input planes, and as a scalar clock for the noise embedding."""
+"""What a network is told besides the image: A(t), as planes, in a vector, and as a clock; its class; its augmentation."""
 
 from __future__ import annotations
 
-from gdm.arrays import A, namespace
+from typing import Any
+
+from gdm.arrays import A, index, namespace, readable
+from gdm.errors import ShapeError, ValueRangeError
 from gdm.schedule import Schedule
 
 
@@ -35,3 +38,64 @@ def planes(schedule: Schedule, alpha: A) -> A:
 
 def _in_pixels(schedule: Schedule) -> bool:
     return len(schedule.basis.factors) == 0  # torch.compile cannot trace `not` of a tuple
+
+
+def check_given(schedule: Schedule, x_t: A, alpha: A) -> None:
+    """Raise ShapeError for images or an alpha that are not of this schedule."""
+    if tuple(x_t.shape[1:]) != schedule.shape:
+        raise ShapeError(f"x_t: need (batch, *{schedule.shape}), got {tuple(x_t.shape)}; add a batch axis?")
+    if tuple(alpha.shape) != (x_t.shape[0], schedule.k):
+        raise ShapeError(
+            f"alpha: need one data weight per image and group, {(x_t.shape[0], schedule.k)}, "
+            f"got {tuple(alpha.shape)}; use the alpha of the network's own schedule"
+        )
+
+
+def film_vector(alpha: A, warps: A | None, *, as_map: bool, count: int) -> A | None:
+    """Return what enters the embedding besides the clock and the class: alpha unless `as_map`, and `count` warps.
+
+    Shapes: alpha (batch, k), warps (batch, count), zeros where it is None -> (batch, k + count), or None for nothing
+    Raises: ShapeError for warps that the network does not know
+    """
+    if count == 0 and warps is not None:
+        raise ShapeError("warps: this network knows no augmentation; leave them out, or build it with augmented=True")
+    xp = namespace(alpha)
+    told = [] if as_map else [alpha]
+    if count:
+        told.append(xp.broadcast_to(xp.zeros_like(alpha[:, :1]), (alpha.shape[0], count)) if warps is None else warps)
+    return xp.concat(told, axis=1) if told else None
+
+
+def check_film(film: A | None, batch: int, width: int) -> None:
+    """Raise ShapeError for a film vector that is missing, unexpected or of another shape than (batch, width)."""
+    if not width and film is not None:
+        raise ShapeError("film: this network takes no film vector; leave it out, or build it with film=")
+    if width and (film is None or tuple(film.shape) != (batch, width)):
+        got = "none" if film is None else tuple(film.shape)
+        raise ShapeError(f"film: need vectors of shape {(batch, width)}, got {got}; one vector per image?")
+
+
+def class_weights(labels: Any, batch: int, classes: int) -> Any:
+    """Turn labels into one weight per class: a one-hot row, or what was given as such; None for no classes.
+
+    Shapes: labels (batch,) integers or (batch, classes) -> (batch, classes)
+    Raises: ShapeError for labels that are missing, unexpected or of another shape; ValueRangeError for a label
+        outside 0..classes-1 (seen in host memory only: elsewhere the look would wait for the device)
+    """
+    if not classes:
+        if labels is not None:
+            raise ShapeError("labels: this network has no classes; leave them out, or build it with classes=")
+        return None
+    expected = f"labels: need ({batch},) integers or ({batch}, {classes}) class weights"
+    if labels is None:
+        raise ShapeError(f"{expected}, got none; this network is class-conditional, so pass labels=")
+    if tuple(labels.shape) == (batch, classes):
+        return labels
+    xp = namespace(labels)
+    if tuple(labels.shape) != (batch,) or xp.isdtype(labels.dtype, "real floating"):
+        raise ShapeError(f"{expected}, got {tuple(labels.shape)} of {labels.dtype}; one label per image?")
+    if readable(labels):
+        low, high = int(xp.min(labels)), int(xp.max(labels))
+        if low < 0 or high >= classes:
+            raise ValueRangeError(f"labels: need 0 to {classes - 1}, got {low} to {high}; do they count from 1?")
+    return labels[:, None] == index(range(classes), labels)

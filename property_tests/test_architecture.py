@@ -32,6 +32,7 @@ LAYERS = (
     ("families", "corner"),
     ("schedule",),
     ("groupings", "objective", "solver", "conditioning"),
+    ("architecture",),
     ("backends",),
     ("flow",),
     ("likelihood", "latents", "oracle", "metrics"),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from gdm.backends.torch.augment import LABELS, Draws, apply, augment, draw
+from gdm.architecture import WARPS as LABELS
+from gdm.backends.torch.augment import Draws, apply, augment, draw
 from gdm.errors import DTypeError, ShapeError, ValueRangeError
 from property_tests.problems import seeds
 from property_tests.support import agree, arrays, refused, same_bits

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from gdm import Schedule, arrays
-from gdm.backends.torch.embedding import wave_frequencies
+from gdm.architecture import wave_frequencies
 from gdm.backends.torch.layers import Attention, double, double_then, halve
 from gdm.backends.torch.network import GroupwiseUNet
 from gdm.backends.torch.unet import UNet

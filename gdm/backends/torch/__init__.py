@@ -10,21 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 
+from gdm.architecture import check_parameters
 from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.numpy import NumPy
 from gdm.backends.torch import memory, processes
 from gdm.backends.world import World
-from gdm.errors import BackendError, CheckpointError, UnsupportedError, nearest
+from gdm.errors import BackendError
 
 
 class Torch:
     """PyTorch on one device."""
 
     name = "torch"
+    precisions = ("float32", "tf32", "bfloat16", "float64")
     out_of_memory = (MemoryError, torch.OutOfMemoryError)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
-        self.precision = check_choice("precision", precision, ("float32", "tf32", "bfloat16", "float64"))
+        self.precision = check_choice("precision", precision, self.precisions)
         self.place = _find(device)
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         self.device = str(self.place)
@@ -100,8 +102,6 @@ class Torch:
     ) -> torch.nn.Module:
         from gdm.backends.torch.network import GroupwiseUNet
 
-        if spec.kind != "unet":
-            raise UnsupportedError(f"network.kind: expected 'unet', got {spec.kind!r}{nearest(spec.kind, ('unet',))}")
         with torch.random.fork_rng(devices=[]):  # drawn on the host: the same on every device
             torch.manual_seed(seed)
             network = GroupwiseUNet(schedule, spec, classes=classes, augmented=augmented)
@@ -118,14 +118,8 @@ class Torch:
         from gdm.backends.torch.sharding import fill
 
         own = dict(network.named_parameters())
-        if odd := sorted(own.keys() ^ parameters.keys()):
-            where = "is missing" if odd[0] in own else "is not one of the network's"
-            raise CheckpointError(
-                f"parameters: {odd[0]!r} {where} ({len(odd)} do not match); was the run made with another network?"
-            )
+        check_parameters({name: tuple(value.shape) for name, value in own.items()}, parameters)
         for name, value in parameters.items():
-            if tuple(own[name].shape) != value.shape:
-                raise CheckpointError(f"parameter {name!r}: expected shape {tuple(own[name].shape)}, got {value.shape}")
             fill(own[name], value)
 
     def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:

@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from gdm.errors import DTypeError, ShapeError, ValueRangeError
 
-LABELS = 9
 SCALE = STRETCH = 0.2 * math.log(2)  # a standard deviation of the logarithm
 SHIFT = 0.125  # a standard deviation, in sides of the image
 _REACH = 3  # pixels: the reach of the Lanczos filter

@@ -14,9 +14,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gdm.backends.torch import augment
 from gdm.backends.torch.draws import Draws, draw, mixed, rows
-from gdm.backends.torch.embedding import class_weights
 from gdm.backends.torch.sharding import fill, gathered_anew, own, shard, whole
 from gdm.backends.world import share
+from gdm.conditioning import class_weights
 from gdm.errors import CheckpointError, ConfigError
 from gdm.groupings import Groupings
 from gdm.objective import direction_loss

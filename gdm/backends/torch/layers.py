@@ -6,19 +6,16 @@ gain that makes each residual branch begin close to zero. The global generator o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Resample = Literal["down", "up"]
-Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+from gdm.architecture import NEARLY_ZERO, NORM_EPSILON, QKV_GAIN, RESIDUAL_SCALE, Resample, group_count
 
-RESIDUAL_SCALE = math.sqrt(0.5)  # keeps the variance of a sum of two unrelated terms
-NEARLY_ZERO = 1e-5  # gain of a branch's last layer: the branch starts silent, yet gradients pass
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 def xavier(layer: Layer, gain: float = 1.0) -> Layer:
@@ -41,9 +38,7 @@ def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
 
 def group_norm(channels: int) -> nn.GroupNorm:
     """Make a group normalisation of at most 32 equal groups with four channels or more in each."""
-    most = max(1, min(32, channels // 4))
-    groups = next(count for count in range(most, 0, -1) if channels % count == 0)
-    return nn.GroupNorm(groups, channels, eps=1e-6)
+    return nn.GroupNorm(group_count(channels), channels, eps=NORM_EPSILON)
 
 
 def shifts(blocks: Sequence[Block], embedding: Tensor) -> Sequence[Tensor]:
@@ -102,7 +97,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = group_norm(channels)
-        self.qkv = convolution(channels, 3 * channels, 1, gain=math.sqrt(0.2))  # queries, keys, values
+        self.qkv = convolution(channels, 3 * channels, 1, gain=QKV_GAIN)  # queries, keys, values
         self.out = convolution(channels, channels, 1, gain=NEARLY_ZERO)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from gdm import architecture
 from gdm.arrays import namespace
-from gdm.backends.torch import augment
 from gdm.backends.torch.unet import UNet
-from gdm.conditioning import clock, plane_count, planes
-from gdm.errors import ConfigError, ShapeError, nearest
+from gdm.conditioning import check_given, clock, film_vector, planes
 from gdm.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -41,49 +40,24 @@ class GroupwiseUNet(nn.Module):
 
     def __init__(self, schedule: Schedule, config: NetworkConfig, *, classes: int = 0, augmented: bool = False) -> None:
         super().__init__()
-        if len(schedule.shape) != 3:
-            raise ShapeError(f"schedule: need an image's shape (C, H, W), got {schedule.shape}; reshape the data?")
-        ways = ("map", "film")
-        if config.conditioning not in ways:
-            hint = nearest(config.conditioning, ways)
-            raise ConfigError(f"conditioning: need one of {ways}, got {config.conditioning!r}{hint}")
         namespace(torch.empty(0))  # remembered from here on; else the first call under torch.compile compiles twice
-        channels, *sides = schedule.shape
-        self.schedule, self.classes = schedule, classes
-        self.warps = augment.LABELS if augmented else 0
-        self.as_map = config.conditioning == "map"
+        a = architecture.of(config, schedule, classes=classes, augmented=augmented)
+        self.schedule, self.classes, self.warps, self.as_map = schedule, classes, a.warps, a.as_map
         self.unet = UNet(
-            channels + plane_count(schedule) if self.as_map else channels,
-            channels,
-            min(sides),
-            channels=config.channels,
-            multipliers=config.multipliers,
-            blocks=config.blocks,
-            attention=config.attention,
-            dropout=config.dropout,
+            a.in_channels,
+            a.out_channels,
+            a.resolution,
+            channels=a.channels,
+            multipliers=a.multipliers,
+            blocks=a.blocks,
+            attention=a.attention,
+            dropout=a.dropout,
             classes=classes,
-            film=(0 if self.as_map else schedule.k) + self.warps,
+            film=a.film,
         )
 
     def forward(self, x_t: Tensor, alpha: Tensor, labels: Tensor | None = None, warps: Tensor | None = None) -> Tensor:
-        if x_t.shape[1:] != self.schedule.shape:
-            shape = self.schedule.shape
-            raise ShapeError(f"x_t: need (batch, *{shape}), got {tuple(x_t.shape)}; add a batch axis?")
-        if alpha.shape != (x_t.shape[0], self.schedule.k):
-            raise ShapeError(
-                f"alpha: need one data weight per image and group, {(x_t.shape[0], self.schedule.k)}, "
-                f"got {tuple(alpha.shape)}; use the alpha of the network's own schedule"
-            )
+        check_given(self.schedule, x_t, alpha)
         x = torch.cat((x_t, planes(self.schedule, alpha)), dim=1) if self.as_map else x_t
-        return self.unet(x, clock(alpha), labels, film=self._film(alpha, warps))
-
-    def _film(self, alpha: Tensor, warps: Tensor | None) -> Tensor | None:
-        """Return what enters the embedding besides the clock and the class: alpha, and the augmentation."""
-        told = [] if self.as_map else [alpha]
-        if self.warps:
-            told.append(alpha.new_zeros(len(alpha), self.warps) if warps is None else warps)
-        elif warps is not None:
-            raise ShapeError(
-                "warps: this network knows no augmentation; leave them out, or build it with augmented=True"
-            )
-        return torch.cat(told, dim=1) if told else None
+        film = film_vector(alpha, warps, as_map=self.as_map, count=self.warps)
+        return self.unet(x, clock(alpha), labels, film=film)

@@ -11,17 +11,18 @@ backend; their layout is OIHW.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gdm.architecture import NEARLY_ZERO, layout
 from gdm.backends.torch.embedding import Embedding
-from gdm.backends.torch.layers import NEARLY_ZERO, Block, convolution, group_norm, shifts
-from gdm.errors import ConfigError, ShapeError
+from gdm.backends.torch.layers import Block, convolution, group_norm, shifts
+from gdm.errors import ShapeError
 
 
 class UNet(nn.Module):
@@ -58,22 +59,18 @@ class UNet(nn.Module):
         film: int = 0,
     ) -> None:
         super().__init__()
-        check_sizes(resolution, channels, multipliers, blocks, dropout)
+        plans = layout(resolution, channels, multipliers, blocks, attention, dropout)
         self.in_channels = in_channels
         self.smallest_side = 2 ** (len(multipliers) - 1)
-        levels = [
-            Level(channels * multiplier, blocks, attention=resolution >> depth in attention)
-            for depth, multiplier in enumerate(multipliers)
-        ]
-        last = levels[-1].width
+        width = channels * multipliers[0]
         block = partial(Block, embedding=4 * channels, dropout=dropout)
         self.embedding = Embedding(channels, 4 * channels, classes=classes, film=film)
         self.stem = convolution(in_channels, channels, 3)
-        self.encoder, skips = build_encoder(channels, levels, block)
-        self.middle = nn.ModuleList([block(last, last, attention=True), block(last, last)])
-        self.decoder = build_decoder(skips, levels, block)
-        self.norm = group_norm(levels[0].width)
-        self.head = convolution(levels[0].width, out_channels, 3, gain=NEARLY_ZERO)
+        self.encoder, self.middle, self.decoder = (
+            nn.ModuleList([block(**plan._asdict()) for plan in part]) for part in plans
+        )
+        self.norm = group_norm(width)
+        self.head = convolution(width, out_channels, 3, gain=NEARLY_ZERO)
 
     def forward(self, x: Tensor, noise: Tensor, labels: Tensor | None = None, film: Tensor | None = None) -> Tensor:
         self.check_inputs(x, noise)
@@ -104,58 +101,3 @@ class UNet(nn.Module):
             raise ShapeError(f"x: need {need}, got {tuple(x.shape[-2:])}; build with fewer multipliers")
         if noise.shape != x.shape[:1]:
             raise ShapeError(f"noise: need one level per image, ({x.shape[0]},), got {tuple(noise.shape)}")
-
-
-class Level(NamedTuple):
-    """One resolution of the U-Net: channels, blocks on the way down (one more on the way up), attention."""
-
-    width: int
-    blocks: int
-    attention: bool
-
-
-def build_encoder(
-    channels: int, levels: Sequence[Level], block: Callable[..., Block]
-) -> tuple[nn.ModuleList, list[int]]:
-    """Make the way down, and list the channels of the skips: those of the stem, then of each block."""
-    encoder, skips = nn.ModuleList(), [channels]
-    for depth, level in enumerate(levels):
-        if depth > 0:
-            encoder.append(block(skips[-1], skips[-1], resample="down"))
-            skips.append(skips[-1])
-        for _ in range(level.blocks):
-            encoder.append(block(skips[-1], level.width, attention=level.attention))
-            skips.append(level.width)
-    return encoder, skips
-
-
-def build_decoder(skips: Sequence[int], levels: Sequence[Level], block: Callable[..., Block]) -> nn.ModuleList:
-    """Make the way up: each block but those that double takes one skip back, the last of a level attends."""
-    decoder, skips, width = nn.ModuleList(), list(skips), levels[-1].width
-    for level in reversed(levels):
-        if level is not levels[-1]:
-            decoder.append(block(width, width, resample="up"))
-        for left in reversed(range(level.blocks + 1)):
-            decoder.append(block(width + skips.pop(), level.width, attention=level.attention and left == 0))
-            width = level.width
-    return decoder
-
-
-def check_sizes(resolution: int, channels: int, multipliers: Sequence[int], blocks: int, dropout: float) -> None:
-    """Raise ConfigError for sizes from which no U-Net can be built."""
-    if len(multipliers) == 0 or min(multipliers) < 1:
-        got = tuple(multipliers)
-        raise ConfigError(f"multipliers: need one positive integer per level, got {got}; try (1, 2)")
-    side, most = 2 ** (len(multipliers) - 1), max(resolution, 1).bit_length()
-    if resolution < side:
-        raise ConfigError(
-            f"multipliers: {len(multipliers)} levels need a side of at least {side}, got {resolution}; "
-            f"use at most {most} multipliers"
-        )
-    if channels < 4 or channels % 2:
-        remedy = max(4, channels + 1)
-        raise ConfigError(f"channels: need an even number of at least 4, got {channels}; try {remedy}")
-    if blocks < 1:
-        raise ConfigError(f"blocks: need at least one block per level, got {blocks}; try 1")
-    if not 0 <= dropout < 1:
-        raise ConfigError(f"dropout: need a probability in [0, 1), got {dropout}; 0 turns it off")

@@ -1,0 +1,184 @@
+"""The DDPM++ U-Net as pure functions over a dict of arrays, for every library that follows the array API standard.
+
+The parameters have the checkpoint's names and layouts (OIHW); what the network is made of is in `gdm.architecture`.
+Inside, images lie channels last, (batch, H, W, C), in which a 1 x 1 convolution is a product of matrices. The one
+thing that the standard does not have, the convolution, is the first argument of whatever needs it.
+
+`gdm.backends.torch.unet` is the same network, as a module of PyTorch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from gdm.architecture import (
+    NORM_EPSILON,
+    RESIDUAL_SCALE,
+    Architecture,
+    BlockPlan,
+    group_count,
+    wave_frequencies,
+)
+from gdm.arrays import constant, namespace
+from gdm.conditioning import check_film, class_weights, clock, film_vector, planes
+
+Convolve = Callable[[Any, Any], Any]  # (batch, H, W, C), (C', C, 3, 3) -> (batch, H, W, C'), zeros around the image
+
+
+class Layers(NamedTuple):
+    """The layers of the network: parameters by name, and who convolves. Layers are called by name."""
+
+    convolve: Convolve
+    parameters: Mapping[str, Any]
+
+    def has(self, name: str) -> bool:
+        return f"{name}.weight" in self.parameters
+
+    def linear(self, name: str, x: Any) -> Any:
+        """Apply a linear layer, or a 1 x 1 convolution, to the last axis."""
+        weight = self.parameters[f"{name}.weight"]
+        product = x @ namespace(x).matrix_transpose(weight[:, :, 0, 0] if weight.ndim == 4 else weight)
+        bias = self.parameters.get(f"{name}.bias")
+        return product if bias is None else product + bias
+
+    def convolution(self, name: str, x: Any) -> Any:
+        """Apply a 3 x 3 convolution that keeps the sides."""
+        return self.convolve(x, self.parameters[f"{name}.weight"]) + self.parameters[f"{name}.bias"]
+
+    def group_norm(self, name: str, x: Any) -> Any:
+        """Bring groups of channels to mean 0 and variance 1 over all pixels, then scale and shift each channel."""
+        xp, groups = namespace(x), group_count(x.shape[-1])
+        parts = xp.reshape(x, (x.shape[0], -1, groups, x.shape[-1] // groups))
+        centred = parts - xp.mean(parts, axis=(1, 3), keepdims=True)
+        variance = xp.mean(centred * centred, axis=(1, 3), keepdims=True)
+        normal = xp.reshape(centred / xp.sqrt(variance + NORM_EPSILON), x.shape)
+        return normal * self.parameters[f"{name}.weight"] + self.parameters[f"{name}.bias"]
+
+
+def forward(
+    convolve: Convolve,
+    architecture: Architecture,
+    parameters: Mapping[str, Any],
+    x_t: Any,
+    alpha: Any,
+    labels: Any = None,
+    warps: Any = None,
+) -> Any:
+    """Predict the direction u of images, Eq. (8), from the noisy image and A(t).
+
+    Shapes: x_t (batch, C, H, W), alpha (batch, k), labels (batch,) or (batch, classes), warps (batch, 9)
+        -> (batch, C, H, W)
+    """
+    xp, layers = namespace(x_t), Layers(convolve, parameters)
+    schedule, as_map = architecture.schedule, architecture.as_map
+    film = film_vector(alpha, warps, as_map=as_map, count=architecture.warps)
+    told = embedding(layers, architecture, clock(alpha), labels, film)
+    x = xp.concat([x_t, planes(schedule, alpha)], axis=1) if as_map else x_t
+    y = unet(layers, architecture, xp.permute_dims(x, (0, 2, 3, 1)), told)
+    return xp.permute_dims(y, (0, 3, 1, 2))
+
+
+def embedding(layers: Layers, architecture: Architecture, noise: Any, labels: Any, film: Any) -> Any:
+    """Return what every block is told: sinusoids of the noise level, plus class and film vector, through two layers.
+
+    Shapes: noise (batch,), labels (batch,) or (batch, classes), film (batch, film) -> (batch, 4 channels)
+    Raises: ShapeError where labels or film are missing, unexpected, or of another shape
+    """
+    xp, batch, classes = namespace(noise), noise.shape[0], architecture.classes
+    angles = noise[:, None] * constant(wave_frequencies(architecture.channels // 2), like=noise)
+    told = xp.concat([xp.sin(angles), xp.cos(angles)], axis=1)
+    weights = class_weights(labels, batch, classes)
+    if weights is not None:
+        told = told + layers.linear("embedding.label", xp.astype(weights, told.dtype) * math.sqrt(classes))
+    check_film(film, batch, architecture.film)
+    if film is not None:
+        told = told + layers.linear("embedding.film", xp.astype(film, told.dtype))
+    return silu(layers.linear("embedding.second", silu(layers.linear("embedding.first", told))))
+
+
+def unet(layers: Layers, architecture: Architecture, x: Any, told: Any) -> Any:
+    """Run all blocks. Shapes: x (batch, H, W, inputs), told (batch, 4 channels) -> (batch, H, W, outputs)"""
+    xp, layout = namespace(x), architecture.layout
+    x = layers.convolution("stem", x)
+    skips = [x]
+    for number, plan in enumerate(layout.encoder):
+        x = block(layers, f"encoder.{number}", plan, x, told)
+        skips.append(x)
+    for number, plan in enumerate(layout.middle):
+        x = block(layers, f"middle.{number}", plan, x, told)
+    for number, plan in enumerate(layout.decoder):
+        name = f"decoder.{number}"
+        if plan.resample == "up":
+            x = block(layers, name, plan, x, told, sides=skips[-1].shape[1:3])
+        else:
+            x = block(layers, name, plan, xp.concat([x, skips.pop()], axis=3), told)
+    return layers.convolution("head", silu(layers.group_norm("norm", x)))
+
+
+def block(
+    layers: Layers, name: str, plan: BlockPlan, x: Any, told: Any, sides: tuple[int, ...] | None = None
+) -> Any:
+    """Apply a residual block: two convolutions with what is told between them, then maybe attention.
+
+        h = conv_in(resample(silu(norm_in(x)))) + shift
+        y = (shortcut(resample(x)) + conv_out(silu(norm_out(h)))) / sqrt(2)
+
+    Shapes: x (batch, H, W, inputs) -> (batch, H', W', outputs), where H', W' are H, W, or their halves rounded up
+        ("down"), or the given `sides` ("up").
+    """
+    branch = silu(layers.group_norm(f"{name}.norm_in", x))
+    if plan.resample == "down":
+        branch, x = halve(branch), halve(x)
+    if plan.has_shortcut:
+        x = layers.linear(f"{name}.shortcut", x)  # on the smaller side: a 1 x 1 convolution commutes with resampling
+    if sides is not None:
+        branch, x = double(branch, sides), double(x, sides)
+    branch = layers.convolution(f"{name}.conv_in", branch)
+    branch = branch + layers.linear(f"{name}.shift", told)[:, None, None, :]
+    branch = layers.convolution(f"{name}.conv_out", silu(layers.group_norm(f"{name}.norm_out", branch)))
+    x = (x + branch) * RESIDUAL_SCALE
+    return attention(layers, f"{name}.attention", x) if plan.attention else x
+
+
+def attention(layers: Layers, name: str, x: Any) -> Any:
+    """Add self-attention of one head over all pixels. Shapes: (batch, H, W, C) -> (batch, H, W, C)"""
+    xp, (batch, height, width, channels) = namespace(x), x.shape
+    tokens = layers.linear(f"{name}.qkv", layers.group_norm(f"{name}.norm", x))
+    tokens = xp.reshape(tokens, (batch, height * width, 3, channels))
+    query, key, value = (tokens[:, :, part, :] for part in range(3))
+    scores = query @ xp.matrix_transpose(key) / math.sqrt(channels)
+    scores = xp.exp(scores - xp.max(scores, axis=2, keepdims=True))
+    mixed = (scores / xp.sum(scores, axis=2, keepdims=True)) @ value
+    return (x + layers.linear(f"{name}.out", xp.reshape(mixed, x.shape))) * RESIDUAL_SCALE
+
+
+def silu(x: Any) -> Any:
+    """Return x / (1 + exp(-x)), so written that nothing overflows, nor does its derivative."""
+    half = 0.5 * x
+    return half + half * namespace(x).tanh(half)
+
+
+def halve(x: Any) -> Any:
+    """Average 2 x 2 pixels; on an odd side the last row or column averages what is there.
+
+    Shapes: x (batch, H, W, C) -> (batch, ceil(H / 2), ceil(W / 2), C)
+    """
+    xp = namespace(x)
+    if x.shape[1] % 2:  # the mean of a number and itself is the number
+        x = xp.concat([x, x[:, -1:, :, :]], axis=1)
+    if x.shape[2] % 2:
+        x = xp.concat([x, x[:, :, -1:, :]], axis=2)
+    batch, height, width, channels = x.shape
+    return xp.mean(xp.reshape(x, (batch, height // 2, 2, width // 2, 2, channels)), axis=(2, 4))
+
+
+def double(x: Any, sides: tuple[int, ...]) -> Any:
+    """Repeat each pixel 2 x 2, and crop the last row or column away where `sides` has an odd one.
+
+    Shapes: x (batch, ceil(H / 2), ceil(W / 2), C) -> (batch, H, W, C), with sides = (H, W)
+    """
+    xp, (batch, height, width, channels) = namespace(x), x.shape
+    wide = xp.broadcast_to(x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels))
+    return xp.reshape(wide, (batch, 2 * height, 2 * width, channels))[:, : sides[0], : sides[1], :]
