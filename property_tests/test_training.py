@@ -246,8 +246,9 @@ def test_an_image_that_cannot_be_read_ends_the_run_with_its_error(
 
 def test_the_grids_of_a_run_are_the_samples_of_its_model(tmp_path: Path) -> None:
     """For each grouping, by the averaged weights, which after two steps are not yet the weights."""
-    config = replace(TINY, groupings=(ScheduleConfig(kind="rows"),))
-    run_of(with_training(config, steps=2, ema=0.5, sample_every=2, sample_steps=4), tmp_path)
+    config = replace(TINY, groupings=(ScheduleConfig(kind="rows", groups=4),))
+    changes = {"steps": 2, "warmup": 0, "learning_rate": 0.05, "ema": 0.5, "sample_every": 2, "sample_steps": 4}
+    run_of(with_training(config, **changes), tmp_path)
     loaded = gdm.load(tmp_path, device="cpu")
     for number, member in enumerate(build_groupings(config, (1, 8, 8)).members):
         images = loaded.generate(64, seed=3, steps=4, solver="ab2", schedule=member)
