@@ -185,7 +185,7 @@ class Architecture:
     @cached_property
     def parameters(self) -> dict[str, Start]:
         """The shape of each parameter by name, and how it begins."""
-        return {f"{name}.{kind}": start for name, kind, start in _parameters(self)}
+        return {f"unet.{name}.{kind}": start for name, kind, start in _parameters(self)}
 
     def initial(self, seed: int) -> dict[str, np.ndarray]:
         """Draw new parameters on the host, float32: distributed as torch's, but other numbers."""

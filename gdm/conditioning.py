@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdm.arrays import A, index, namespace, readable
+from gdm.arrays import A, Array, index, namespace, readable
 from gdm.errors import ShapeError, ValueRangeError
 from gdm.schedule import Schedule
 
@@ -66,7 +66,7 @@ def film_vector(alpha: A, warps: A | None, *, as_map: bool, count: int) -> A | N
     return xp.concat(told, axis=1) if told else None
 
 
-def check_film(film: A | None, batch: int, width: int) -> None:
+def check_film(film: Array | None, batch: int, width: int) -> None:
     """Raise ShapeError for a film vector that is missing, unexpected or of another shape than (batch, width)."""
     if not width and film is not None:
         raise ShapeError("film: this network takes no film vector; leave it out, or build it with film=")

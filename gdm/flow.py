@@ -103,6 +103,17 @@ def complete(
     """
     known = _group_numbers(known, schedule.k)
     chosen, segments = get(solver), plan(schedule, steps, known)
+    keep, y = completion(x, z, known, schedule)
+    if segments:
+        tables, prepare = tabulate(schedule, segments, chosen, y, known=known)
+        moved = run(_slope(network, schedule, mask_pending), (y,), chosen, tables, prepare)[0]
+        y = moved if keep is None else namespace(y).where(keep, y, moved)
+    return schedule.basis.synthesize(y)
+
+
+def completion(x: A, z: A, known: Collection[int], schedule: Schedule) -> tuple[Any, A]:
+    """Check what is to be completed; return which coordinates are kept (None: none) and the state y it begins from."""
+    known = _group_numbers(known, schedule.k)
     xp = namespace(x, z)
     given, drawn = start(x, "x", schedule, finite=False), start(z, "z", schedule)
     if x.shape[0] != z.shape[0]:
@@ -114,11 +125,7 @@ def complete(
     )
     y = drawn if keep is None else xp.where(keep, given, drawn)
     check_finite(y, "x in the known groups")
-    if segments:
-        tables, prepare = tabulate(schedule, segments, chosen, y, known=known)
-        moved = run(_slope(network, schedule, mask_pending), (y,), chosen, tables, prepare)[0]
-        y = moved if keep is None else xp.where(keep, y, moved)
-    return schedule.basis.synthesize(y)
+    return keep, y
 
 
 def start(x: A, name: str, schedule: Schedule, finite: bool = True) -> A:

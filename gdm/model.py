@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from gdm.progress import sampling_bar
 from gdm.sampling import Labels
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps, get, plan
+from gdm.task import Task, hashable
 
 Watch = Callable[[int], None]  # told before each network call how many images it is for
 
@@ -79,12 +80,9 @@ class Model:
         Example: `gdm.load("runs/digits").generate(16, steps=32, solver="ab2")`
         """
         numbers = range(first, first + n)
-        generate = partial(self._solver(flow.generate, steps, solver, schedule), trajectory=trajectory)
-        calls = self.calls(steps, solver, schedule) if progress else 0
-        with sampling_bar(n, calls) as watch:
-            solve = partial(self._drawn, generate, seed, numbers)
-            labels = self._in_turn(labels, numbers)
-            parts = self._in_batches(n, batch, labels, guidance, schedule, solve, axis=int(trajectory), watch=watch)
+        task = self._task("generate", steps, solver, schedule, guidance, trajectory=trajectory)
+        with sampling_bar(n, self.calls(steps, solver, schedule) if progress else 0) as watch:
+            parts = self._drawn(task, seed, numbers, batch, labels, watch)
             return _joined(parts, axis=int(trajectory))
 
     def stream(
@@ -106,9 +104,8 @@ class Model:
 
         Shapes: yields (b, *event), in the order of `numbers`
         """
-        solve = partial(self._drawn, self._solver(flow.generate, steps, solver, schedule), seed, numbers)
-        labels = self._in_turn(labels, numbers)
-        return self._in_batches(len(numbers), batch, labels, guidance, schedule, solve, watch=watch)
+        task = self._task("generate", steps, solver, schedule, guidance)
+        return self._drawn(task, seed, numbers, batch, labels, watch)
 
     def encode(
         self,
@@ -126,12 +123,8 @@ class Model:
         Shapes: (n, *event) in [-1, 1] -> (n, *event)
         Raises: ShapeError, DTypeError (bytes: scale them first), ValueRangeError, BudgetError, PartitionError
         """
-        x, encode = self.backend.asarray(images), self._solver(flow.encode, steps, solver, schedule)
-
-        def solve(network: Any, rows: np.ndarray) -> Any:
-            return encode(network, x[rows])
-
-        return _joined(self._in_batches(x.shape[0], batch, labels, guidance, schedule, solve))
+        x, task = self.backend.asarray(images), self._task("encode", steps, solver, schedule, guidance)
+        return _joined(self._in_batches(task, x.shape[0], batch, labels, lambda rows: (x[rows],)))
 
     def decode(
         self,
@@ -145,12 +138,8 @@ class Model:
         schedule: Schedule | None = None,
     ) -> Any:
         """Return the images that `latents` generate: the inverse of `encode`, whose arguments it takes."""
-        z, decode = self.backend.asarray(latents), self._solver(flow.generate, steps, solver, schedule)
-
-        def solve(network: Any, rows: np.ndarray) -> Any:
-            return decode(network, z[rows])
-
-        return _joined(self._in_batches(z.shape[0], batch, labels, guidance, schedule, solve))
+        z, task = self.backend.asarray(latents), self._task("generate", steps, solver, schedule, guidance)
+        return _joined(self._in_batches(task, z.shape[0], batch, labels, lambda rows: (z[rows],)))
 
     def complete(
         self,
@@ -172,12 +161,13 @@ class Model:
         Shapes: (n, *event) in [-1, 1] -> (n, *event)
         Raises: as `encode`; ValueRangeError for a group that is not there
         """
-        x, complete = self.backend.asarray(images), self._solver(flow.complete, steps, solver, schedule)
+        x = self.backend.asarray(images)
+        task = self._task("complete", steps, solver, schedule, guidance, known=tuple(known))
 
-        def solve(network: Any, rows: np.ndarray) -> Any:
-            return complete(network, x[rows], known, self._latents(seed, rows.tolist()))
+        def events(rows: np.ndarray) -> tuple[Any, ...]:
+            return x[rows], self._latents(seed, rows.tolist())
 
-        return _joined(self._in_batches(x.shape[0], batch, labels, guidance, schedule, solve))
+        return _joined(self._in_batches(task, x.shape[0], batch, labels, events))
 
     def shares(self, steps: Steps, schedule: Schedule | None = None) -> tuple[int, ...]:
         """Return how a budget of steps is shared among the groups, in order of generation."""
@@ -222,70 +212,79 @@ class Model:
             expected = f"groups of which the network's {known.k} are a refinement"
             raise PartitionError(f"schedule: expected {expected}, got {schedule.partition}; {remedy}") from error
 
-    def _solver(
-        self, solve: Callable[..., Any], steps: Steps, solver: str | Solver, schedule: Schedule | None
-    ) -> Callable[..., Any]:
-        """Bind what every solve of this model shares; the network must see what it saw in training."""
-        options: dict[str, Any] = {"schedule": schedule or self.schedule, "steps": steps, "solver": solver}
-        return partial(solve, **options, mask_pending=self.spec.training.mask_pending)
+    def _task(
+        self,
+        kind: Literal["generate", "encode", "complete"],
+        steps: Steps,
+        solver: str | Solver,
+        schedule: Schedule | None,
+        guidance: float,
+        *,
+        trajectory: bool = False,
+        known: tuple[int, ...] = (),
+    ) -> Task:
+        """Return what is to be done; the network must see what it saw in training."""
+        chosen, mask = schedule or self.schedule, self.spec.training.mask_pending
+        found = self.parents(chosen)
+        parents = None if found is None else tuple(found.tolist())
+        return Task(kind, chosen, hashable(steps), solver, mask, trajectory, known, parents, guidance)
 
     def _latents(self, seed: int, numbers: Sequence[int]) -> Any:
         return self.backend.asarray(flow.draw_latents(seed, numbers, self.schedule.shape))
 
     def _drawn(
-        self, generate: Callable[..., Any], seed: int, numbers: Sequence[int], network: Any, rows: np.ndarray
-    ) -> Any:
-        return generate(network, self._latents(seed, [numbers[row] for row in rows]))
+        self, task: Task, seed: int, numbers: Sequence[int], batch: int | None, labels: Labels, watch: Watch | None
+    ) -> Iterator[Any]:
+        """Generate the images of a seed that have these numbers, from the latents that go with them."""
 
-    def _in_turn(self, labels: Labels, numbers: Sequence[int]) -> Labels:
-        return sampling.in_turn(numbers, self.classes) if labels is None and self.classes else labels
+        def events(rows: np.ndarray) -> tuple[Any, ...]:
+            return (self._latents(seed, [numbers[row] for row in rows]),)
+
+        chosen = sampling.in_turn(numbers, self.classes) if labels is None and self.classes else labels
+        return self._in_batches(task, len(numbers), batch, chosen, events, watch)
 
     def _in_batches(
         self,
+        task: Task,
         n: int,
         batch: int | None,
         labels: Labels,
-        guidance: float,
-        schedule: Schedule | None,
-        solve: Callable[[Any, np.ndarray], Any],
-        *,
-        axis: int = 0,
+        events: Callable[[np.ndarray], tuple[Any, ...]],
         watch: Watch | None = None,
     ) -> Iterator[Any]:
-        """Check the arguments, then yield solve(network, which images) batch by batch; `axis` is that of images."""
+        """Check the arguments, then yield what comes of the task batch by batch; events(rows): what it begins from."""
         sampling.check_count(n, batch)
-        parents = self.parents(schedule or self.schedule)
         classes = sampling.class_numbers(labels, self.classes, n)
-        sampling.check_guidance(guidance, self.classes, self.spec.training.label_dropout)
-        size = batch or self.batch_for(n, guidance)
+        sampling.check_guidance(task.guidance, self.classes, self.spec.training.label_dropout)
+        size, one_size = batch or self.batch_for(n, task.guidance), self.program is not None or self.backend.traces
 
         def part(rows: np.ndarray, size: int) -> Any:
-            """Solve for these rows; a compiled network gets batches of one size, whose excess is dropped."""
-            whole = rows if self.program is None else sampling.filled(rows, size)
-            given = None if classes is None else sampling.told(classes[whole], len(self.classes), guidance)
-            counted = None if watch is None else partial(watch, len(rows))
-            solved = solve(self._bound(parents, given, guidance, counted), whole)
-            return solved[: len(rows), ...] if axis == 0 else solved[:, : len(rows), ...]
+            """Solve for these rows; what is compiled gets batches of one size, whose excess is dropped."""
+            whole = sampling.filled(rows, size) if one_size else rows
+            told = None if classes is None else sampling.told(classes[whole], len(self.classes), task.guidance)
+            given = (None if told is None else self.backend.asarray(told), *events(whole))
+            solved = self._performed(task, given, None if watch is None else partial(watch, len(rows)))
+            return solved[:, : len(rows), ...] if task.trajectory else solved[: len(rows), ...]
 
         return sampling.in_batches(n, min(size, n) if self.program is None else size, part, self.backend)
 
-    def _bound(
-        self, parents: np.ndarray | None, told: np.ndarray | None, guidance: float, before: Callable[[], None] | None
-    ) -> Any:
-        """Return the network as (x_t, alpha) -> u, where alpha is that of a schedule with these parents."""
+    def _performed(self, task: Task, given: tuple[Any, ...], before: Callable[[], None] | None) -> Any:
+        """Let the network perform the task; `before` is called before each of its calls, or at once for a program."""
         own = self.network if self.program is None else self.program
-        groups = None if parents is None else self.backend.asarray(parents)
-        labels = None if told is None else self.backend.asarray(told)
+        if self.backend.traces:
+            task.check(*given[1:])
+            for _ in range(self.calls(task.steps, task.solver, task.schedule) if before is not None else 0):
+                before()  # type: ignore[misc]
+            with self.backend.computing():
+                return self.backend.whole(task)(own, *given)
 
-        def network(x_t: Any, alpha: Any) -> Any:
+        def network(*arguments: Any) -> Any:
             if before is not None:
                 before()
-            if groups is not None:
-                alpha = namespace(alpha).take(alpha, groups, axis=1)
             with self.backend.computing():
-                return own(x_t, alpha) if labels is None else sampling.guided(own, x_t, alpha, labels, guidance)
+                return own(*arguments)
 
-        return network
+        return task(network, *given)
 
 
 def load(
@@ -297,13 +296,14 @@ def load(
 ) -> Model:
     """Load the latest intact checkpoint of a run, as `gdm train` writes it, or that of one step.
 
-    backend, precision: None is what it was trained with; device: None takes the best there is here.
-    precision: "float32", "tf32", "bfloat16" (faster products in the network) or "float64"
+    backend: any will do, whichever it was trained with; None is that one. device: None takes the best there is here.
+    precision: "float32", "tf32", "bfloat16" (faster products in the network, on torch) or "float64"; None is what it
+        was trained with, or float32 where the backend does not have that
 
     The model's schedule is the first of the run; others of its config, `spec.groupings`, it serves as well.
 
     Raises: CheckpointError for a folder that is no run, has no such checkpoint, or does not fit its own config;
-        BackendError, UnsupportedError for a backend that is not installed or has no networks
+        BackendError for a backend that is not installed or does not have the precision
 
     Example: `images = gdm.load("runs/digits").generate(64, seed=1)`
     """
@@ -314,7 +314,8 @@ def load(
     spec = from_dict(described["config"])
     groupings = build_groupings(spec, tuple(described["event"]))
     classes = tuple(described["classes"])
-    maker = backends.get(backend or spec.backend, device, precision or spec.precision)
+    name = backend or spec.backend
+    maker = backends.get(name, device, precision or backends.precision_like(name, spec.precision))
     augmented = spec.training.augment > 0
     network = maker.build(spec.network, groupings.schedule, classes=len(classes), augmented=augmented, seed=spec.seed)
     saved = checkpoint.latest(run) if step is None else checkpoint.load(run, step)

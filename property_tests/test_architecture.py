@@ -44,6 +44,7 @@ LAYERS = (
     ("data", "checkpoint", "events"),
     ("canvas",),
     ("logbook", "sampling"),
+    ("task",),
     ("model",),
     ("rounds", "preparation"),
     ("resume", "writers"),

@@ -26,6 +26,8 @@ class Backend(Protocol):
     name: str
     device: str
     precision: str
+    precisions: tuple[str, ...]  # those there are
+    traces: bool  # whether loops are compiled as a whole, anew for every shape
     out_of_memory: tuple[type[Exception], ...]  # what is raised when memory does not suffice
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None: ...
@@ -40,6 +42,13 @@ class Backend(Protocol):
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function compiled, or as it is where there is no compiler."""
+        ...
+
+    def whole(self, task: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a hashable task(network, *arrays) as one program, where `traces`; the same one for an equal task.
+
+        A network that is a pytree of arrays is an argument of the program, any other a part of it.
+        """
         ...
 
     def inference(self) -> AbstractContextManager[Any]:
@@ -118,6 +127,11 @@ def get(name: str, device: str | None = None, precision: str | None = None) -> B
     Raises: BackendError if the name is unknown, the framework is not installed or the device is not there.
     """
     return _load(name)(device, precision)
+
+
+def precision_like(name: str, precision: str) -> str:
+    """Return `precision` if the backend of that name has it, else "float32"; errors as `get`."""
+    return precision if precision in _load(name).precisions else "float32"
 
 
 def of(array: Any) -> type[Backend]:

@@ -8,28 +8,39 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from gdm.arrays import namespace
-from gdm.backends import check_choice
+from gdm.backends import check_choice, unet
 from gdm.backends.plain import Plain
 from gdm.errors import UnsupportedError
 
 
+def convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Convolve with zeros around the image, as one product of matrices: each pixel's neighbours lie in a row.
+
+    Shapes: x (batch, H, W, C), kernel (C', C, 3, 3) -> (batch, H, W, C')
+    """
+    batch, height, width, channels = x.shape
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = sliding_window_view(padded, (3, 3), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
+    product = windows.reshape(-1, 9 * channels) @ kernel.transpose(2, 3, 1, 0).reshape(9 * channels, -1)
+    return product.reshape(batch, height, width, -1)
+
+
 class NumPy(Plain):
-    """NumPy on the host: the core in full, no derivatives, no networks."""
+    """NumPy on the host: the core in full and networks to sample with; no derivatives, so no training."""
 
     name = "numpy"
+    forward = staticmethod(partial(unet.forward, convolve))
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.device = check_choice("device of numpy", None if device == "auto" else device, ("cpu",))
-        self.precision = check_choice("precision", precision, ("float32", "float64"))
+        self.precision = check_choice("precision", precision, self.precisions)
 
     def asarray(self, values: Any) -> np.ndarray:
         array = np.asarray(values)
         return array.astype(self.precision, copy=False) if array.dtype.kind == "f" else array
-
-    def to_numpy(self, array: Any) -> np.ndarray:
-        return np.asarray(array)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return function

@@ -1,25 +1,41 @@
-"""What a backend on one device, without networks of its own, answers."""
+"""What backends on one device, whose networks are pure functions, have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from gdm import architecture
+from gdm.architecture import Architecture, check_parameters
 from gdm.backends import HOST_BATCH
+from gdm.backends.network import Network
 from gdm.backends.world import Alone, World
 from gdm.errors import UnsupportedError
 from gdm.fused import adder
 
 
 class Plain:
-    """One process, one precision, nothing to wait for; NumPy and, for the time being, JAX."""
+    """One process, nothing to wait for, networks that are not trained; NumPy and, for the time being, JAX."""
 
     name: str
+    precision: str
+    precisions: tuple[str, ...] = ("float32", "float64")
+    traces = False
     out_of_memory = (MemoryError,)
     adder = staticmethod(adder)
+    forward: Callable[..., Any]  # (architecture, parameters, x_t, alpha, labels, warps) -> u
+
+    def asarray(self, values: Any) -> Any:
+        raise NotImplementedError
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return np.asarray(array)
+
+    def whole(self, task: Callable[..., Any]) -> Callable[..., Any]:
+        return task
 
     def inference(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -39,20 +55,23 @@ class Plain:
     def world(self) -> World:
         return Alone()
 
-    def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Any:
-        self._refuse()
+    def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Network:
+        made = architecture.of(spec, schedule, classes=classes, augmented=augmented)
+        return self.network(made, made.initial(seed))
 
-    def export_parameters(self, network: Any) -> dict[str, np.ndarray]:
-        self._refuse()
+    def network(self, made: Architecture, parameters: Mapping[str, Any]) -> Network:
+        """Return the network of an architecture with these parameters."""
+        return Network(made, {name: self.asarray(value) for name, value in parameters.items()}, self.forward)
 
-    def import_parameters(self, network: Any, parameters: Mapping[str, np.ndarray]) -> None:
-        self._refuse()
+    def export_parameters(self, network: Network) -> dict[str, np.ndarray]:
+        return {name: np.array(self.to_numpy(value)) for name, value in network.parameters.items()}
+
+    def import_parameters(self, network: Network, parameters: Mapping[str, np.ndarray]) -> None:
+        check_parameters({name: start.shape for name, start in network.architecture.parameters.items()}, parameters)
+        network.parameters.update({name: self.asarray(value) for name, value in parameters.items()})
 
     def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
         raise UnsupportedError(
-            f"networks: expected backend 'torch', got {self.name!r}, for which gdm has none yet; use torch, or pass any "
-            "function (x_t, alpha) -> u of yours to gdm.generate and the losses"
+            f"training: expected backend 'torch', got {self.name!r}, which gdm does not train on yet; train with torch, "
+            "and sample with any backend"
         )

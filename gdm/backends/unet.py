@@ -33,19 +33,16 @@ class Layers(NamedTuple):
     convolve: Convolve
     parameters: Mapping[str, Any]
 
-    def has(self, name: str) -> bool:
-        return f"{name}.weight" in self.parameters
-
     def linear(self, name: str, x: Any) -> Any:
         """Apply a linear layer, or a 1 x 1 convolution, to the last axis."""
-        weight = self.parameters[f"{name}.weight"]
+        weight = self.parameters[f"unet.{name}.weight"]
         product = x @ namespace(x).matrix_transpose(weight[:, :, 0, 0] if weight.ndim == 4 else weight)
-        bias = self.parameters.get(f"{name}.bias")
+        bias = self.parameters.get(f"unet.{name}.bias")
         return product if bias is None else product + bias
 
     def convolution(self, name: str, x: Any) -> Any:
         """Apply a 3 x 3 convolution that keeps the sides."""
-        return self.convolve(x, self.parameters[f"{name}.weight"]) + self.parameters[f"{name}.bias"]
+        return self.convolve(x, self.parameters[f"unet.{name}.weight"]) + self.parameters[f"unet.{name}.bias"]
 
     def group_norm(self, name: str, x: Any) -> Any:
         """Bring groups of channels to mean 0 and variance 1 over all pixels, then scale and shift each channel."""
@@ -54,7 +51,7 @@ class Layers(NamedTuple):
         centred = parts - xp.mean(parts, axis=(1, 3), keepdims=True)
         variance = xp.mean(centred * centred, axis=(1, 3), keepdims=True)
         normal = xp.reshape(centred / xp.sqrt(variance + NORM_EPSILON), x.shape)
-        return normal * self.parameters[f"{name}.weight"] + self.parameters[f"{name}.bias"]
+        return normal * self.parameters[f"unet.{name}.weight"] + self.parameters[f"unet.{name}.bias"]
 
 
 def forward(
@@ -117,9 +114,7 @@ def unet(layers: Layers, architecture: Architecture, x: Any, told: Any) -> Any:
     return layers.convolution("head", silu(layers.group_norm("norm", x)))
 
 
-def block(
-    layers: Layers, name: str, plan: BlockPlan, x: Any, told: Any, sides: tuple[int, ...] | None = None
-) -> Any:
+def block(layers: Layers, name: str, plan: BlockPlan, x: Any, told: Any, sides: tuple[int, ...] | None = None) -> Any:
     """Apply a residual block: two convolutions with what is told between them, then maybe attention.
 
         h = conv_in(resample(silu(norm_in(x)))) + shift

@@ -23,6 +23,7 @@ class Torch:
 
     name = "torch"
     precisions = ("float32", "tf32", "bfloat16", "float64")
+    traces = False
     out_of_memory = (MemoryError, torch.OutOfMemoryError)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
@@ -67,6 +68,9 @@ class Torch:
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return torch.compile(function, dynamic=False)
+
+    def whole(self, task: Callable[..., Any]) -> Callable[..., Any]:
+        return task
 
     def inference(self) -> AbstractContextManager[Any]:
         return torch.no_grad()

@@ -1,0 +1,65 @@
+"""What a network is to do with a batch of images: all of it but the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gdm import flow, sampling
+from gdm.arrays import index, namespace
+from gdm.schedule import Schedule
+from gdm.solver import Solver, Steps
+
+
+@dataclass(frozen=True)
+class Task:
+    """A flow with its settings. Hashable: a backend that compiles keeps one program for all tasks that are equal.
+
+    parents: the group of `schedule` for each group that the network is told alpha of; None if they are the same.
+    The rest is as for the functions of `gdm.flow` and for `sampling.guided`.
+    """
+
+    flow: Literal["generate", "encode", "complete"]
+    schedule: Schedule
+    steps: int | tuple[int, ...]
+    solver: str | Solver
+    mask_pending: bool
+    trajectory: bool = False
+    known: tuple[int, ...] = ()
+    parents: tuple[int, ...] | None = None
+    guidance: float = 1.0
+
+    def __call__(self, network: Any, told: Any, *events: Any) -> Any:
+        """Solve for a batch with a network (x_t, alpha, labels) -> u.
+
+        told: of `sampling.told`, or None. events: the latents, the images or, to complete, the images and the latents
+
+        Shapes: (batch, *event) each -> (batch, *event), or (groups + 1, batch, *event) with trajectory
+        """
+
+        def direction(x_t: Any, alpha: Any) -> Any:
+            if self.parents is not None:
+                alpha = namespace(alpha).take(alpha, index(np.array(self.parents), alpha), axis=1)
+            return network(x_t, alpha) if told is None else sampling.guided(network, x_t, alpha, told, self.guidance)
+
+        chosen = {"steps": self.steps, "solver": self.solver, "mask_pending": self.mask_pending}
+        if self.flow == "complete":
+            x, z = events
+            return flow.complete(direction, x, self.known, z, self.schedule, **chosen)
+        solve = flow.generate if self.flow == "generate" else flow.encode
+        return solve(direction, events[0], self.schedule, trajectory=self.trajectory, **chosen)
+
+    def check(self, *events: Any) -> None:
+        """Raise what `__call__` would for these numbers, which it cannot look at while it is compiled."""
+        if self.flow == "complete":
+            x, z = events
+            flow.completion(x, z, self.known, self.schedule)
+        else:
+            flow.start(events[0], "z" if self.flow == "generate" else "x", self.schedule)
+
+
+def hashable(steps: Steps) -> Any:
+    """Return a step budget as a task holds it; what is no budget passes, for the flow to refuse."""
+    return tuple(steps) if isinstance(steps, list | tuple | np.ndarray) else steps
