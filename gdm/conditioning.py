@@ -43,7 +43,8 @@ def _in_pixels(schedule: Schedule) -> bool:
 def check_given(schedule: Schedule, x_t: A, alpha: A) -> None:
     """Raise ShapeError for images or an alpha that are not of this schedule."""
     if tuple(x_t.shape[1:]) != schedule.shape:
-        raise ShapeError(f"x_t: need (batch, *{schedule.shape}), got {tuple(x_t.shape)}; add a batch axis?")
+        need = f"(batch, {', '.join(map(str, schedule.shape))})"
+        raise ShapeError(f"x_t: need {need}, got {tuple(x_t.shape)}; add a batch axis?")
     if tuple(alpha.shape) != (x_t.shape[0], schedule.k):
         raise ShapeError(
             f"alpha: need one data weight per image and group, {(x_t.shape[0], schedule.k)}, "

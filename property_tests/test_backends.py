@@ -11,12 +11,11 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from gdm import Schedule, backends
+from gdm import backends
 from gdm.arrays import namespace
 from gdm.backends.jax import Jax
 from gdm.backends.numpy import NumPy, rows
 from gdm.backends.torch import Torch, memory
-from gdm.config import NetworkConfig
 from gdm.errors import BackendError, UnsupportedError
 from property_tests.problems import law, seeds
 from property_tests.support import DIFFERENTIABLE, LIBRARIES, Library, agree, arrays, refused, same_bits
@@ -233,21 +232,6 @@ def test_a_framework_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(backends.importlib, "import_module", broken("gdm.nonsense"))
     with pytest.raises(ModuleNotFoundError, match="nonsense"):
         backends.get("jax")
-
-
-@pytest.mark.parametrize("name", ["numpy", "jax"])
-def test_backends_without_networks_say_so(name: str) -> None:
-    """Building, reading, setting or training a network there points to torch."""
-    backend, chosen = backends.get(name, device="cpu"), Schedule.vanilla((1, 4, 4))
-    attempts: tuple[Any, ...] = (
-        lambda: backend.build(NetworkConfig(), chosen),
-        lambda: backend.export_parameters(None),
-        lambda: backend.import_parameters(None, {}),
-        lambda: backend.trainer(None, chosen, None, 0),
-    )
-    for attempt in attempts:
-        with refused(UnsupportedError, "networks: expected backend 'torch'", repr(name)):
-            attempt()
 
 
 # How many samples at once
