@@ -1,16 +1,16 @@
-"""The architecture of the network: its sizes, its blocks, its parameters and how they begin, the same on every backend.
+"""The architecture of the network: its sizes and its blocks, the same on every backend.
 
     x -> stem -> encoder -> middle -> decoder -> norm -> head -> y
            |________|__ skips __________|
 
-The DDPM++ U-Net of Song et al. 2021 as Karras et al. 2022 configure it. A backend computes it; what is computed, and
-the names and layouts (OIHW) under which a checkpoint holds its parameters, are written here.
+The DDPM++ U-Net of Song et al. 2021 as Karras et al. 2022 configure it. A backend computes it; what is computed is
+written here, and in `gdm.parameters` how a checkpoint names its parameters.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from gdm.conditioning import plane_count
-from gdm.errors import CheckpointError, ConfigError, ShapeError, UnsupportedError, nearest
+from gdm.errors import ConfigError, ShapeError, UnsupportedError, nearest
 from gdm.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -182,23 +182,6 @@ class Architecture:
             self.resolution, self.channels, self.multipliers, self.blocks, self.attention, self.dropout
         )  # fmt: skip
 
-    @cached_property
-    def parameters(self) -> dict[str, Start]:
-        """The shape of each parameter by name, and how it begins."""
-        return {f"unet.{name}.{kind}": start for name, kind, start in _parameters(self)}
-
-    def initial(self, seed: int) -> dict[str, np.ndarray]:
-        """Draw new parameters on the host, float32: distributed as torch's, but other numbers."""
-        drawn = np.random.default_rng(seed)
-        return {
-            name: (
-                drawn.uniform(-start.bound, start.bound, start.shape)
-                if start.bound
-                else np.full(start.shape, start.value)
-            ).astype(np.float32)
-            for name, start in self.parameters.items()
-        }
-
 
 def of(spec: NetworkConfig, schedule: Schedule, *, classes: int = 0, augmented: bool = False) -> Architecture:
     """Return the architecture of a config's network, for images of a schedule.
@@ -220,72 +203,3 @@ def of(spec: NetworkConfig, schedule: Schedule, *, classes: int = 0, augmented: 
     made = Architecture(schedule, as_map, inputs, *sizes, classes, WARPS if augmented else 0)
     check_sizes(made.resolution, made.channels, made.multipliers, made.blocks, made.dropout)
     return made
-
-
-class Start(NamedTuple):
-    """A parameter's shape, and how it begins: uniform in +-bound or, where that is 0, of one value."""
-
-    shape: tuple[int, ...]
-    bound: float = 0.0
-    value: float = 0.0
-
-
-def _parameters(a: Architecture) -> Iterator[tuple[str, str, Start]]:
-    """Yield the layer, the kind and the start of each parameter."""
-    width, last = 4 * a.channels, a.channels * a.multipliers[0]
-    if a.classes:
-        yield from _layer("embedding.label", a.channels, a.classes)
-    if a.film:
-        yield ("embedding.film", "weight", _xavier(a.channels, a.film, (), 1.0))
-    yield from _layer("embedding.first", width, a.channels)
-    yield from _layer("embedding.second", width, width)
-    yield from _layer("stem", a.channels, a.in_channels, 3)
-    for part, plans in a.layout._asdict().items():
-        for number, plan in enumerate(plans):
-            yield from _block(f"{part}.{number}", plan, width)
-    yield from _norm("norm", last)
-    yield from _layer("head", a.out_channels, last, 3, gain=NEARLY_ZERO)
-
-
-def _block(name: str, plan: BlockPlan, embedding: int) -> Iterator[tuple[str, str, Start]]:
-    inputs, outputs = plan.inputs, plan.outputs
-    yield from _norm(f"{name}.norm_in", inputs)
-    yield from _layer(f"{name}.conv_in", outputs, inputs, 3)
-    yield from _layer(f"{name}.shift", outputs, embedding)
-    yield from _norm(f"{name}.norm_out", outputs)
-    yield from _layer(f"{name}.conv_out", outputs, outputs, 3, gain=NEARLY_ZERO)
-    if plan.has_shortcut:
-        yield from _layer(f"{name}.shortcut", outputs, inputs, 1)
-    if plan.attention:
-        yield from _norm(f"{name}.attention.norm", outputs)
-        yield from _layer(f"{name}.attention.qkv", 3 * outputs, outputs, 1, gain=QKV_GAIN)
-        yield from _layer(f"{name}.attention.out", outputs, outputs, 1, gain=NEARLY_ZERO)
-
-
-def _norm(name: str, channels: int) -> Iterator[tuple[str, str, Start]]:
-    yield name, "weight", Start((channels,), value=1.0)
-    yield name, "bias", Start((channels,))
-
-
-def _layer(name: str, outputs: int, inputs: int, side: int = 0, gain: float = 1.0) -> Iterator[tuple[str, str, Start]]:
-    """Yield the parameters of a convolution of a side, or of a linear layer (0)."""
-    yield name, "weight", _xavier(outputs, inputs, (side, side) if side else (), gain)
-    yield name, "bias", Start((outputs,))
-
-
-def _xavier(outputs: int, inputs: int, kernel: tuple[int, ...], gain: float) -> Start:
-    """Begin uniformly in +-gain sqrt(6 / (fan in + fan out))."""
-    fans = (inputs + outputs) * math.prod(kernel)
-    return Start((outputs, inputs, *kernel), bound=gain * math.sqrt(6 / fans))
-
-
-def check_parameters(own: Mapping[str, tuple[int, ...]], given: Mapping[str, np.ndarray]) -> None:
-    """Raise CheckpointError, naming the first, for parameters that do not fit a network's own names and shapes."""
-    if odd := sorted(own.keys() ^ given.keys()):
-        where = "is missing" if odd[0] in own else "is not one of the network's"
-        raise CheckpointError(
-            f"parameters: {odd[0]!r} {where} ({len(odd)} do not match); was the run made with another network?"
-        )
-    for name, value in given.items():
-        if own[name] != value.shape:
-            raise CheckpointError(f"parameter {name!r}: expected shape {own[name]}, got {value.shape}")

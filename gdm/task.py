@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from gdm import flow, sampling
-from gdm.arrays import index, namespace
+from gdm.arrays import frozen, index, namespace
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps
 
@@ -41,7 +42,7 @@ class Task:
 
         def direction(x_t: Any, alpha: Any) -> Any:
             if self.parents is not None:
-                alpha = namespace(alpha).take(alpha, index(np.array(self.parents), alpha), axis=1)
+                alpha = namespace(alpha).take(alpha, index(self._parents, alpha), axis=1)
             return network(x_t, alpha) if told is None else sampling.guided(network, x_t, alpha, told, self.guidance)
 
         chosen = {"steps": self.steps, "solver": self.solver, "mask_pending": self.mask_pending}
@@ -50,6 +51,11 @@ class Task:
             return flow.complete(direction, x, self.known, z, self.schedule, **chosen)
         solve = flow.generate if self.flow == "generate" else flow.encode
         return solve(direction, events[0], self.schedule, trajectory=self.trajectory, **chosen)
+
+    @cached_property
+    def _parents(self) -> np.ndarray:
+        """The same memory at every call, so that `index` places it on a device once."""
+        return frozen(np.array(self.parents))
 
     def check(self, *events: Any) -> None:
         """Raise what `__call__` would for these numbers, which it cannot look at while it is compiled."""

@@ -33,6 +33,7 @@ LAYERS = (
     ("schedule",),
     ("groupings", "objective", "solver", "conditioning"),
     ("architecture",),
+    ("parameters",),
     ("backends",),
     ("flow",),
     ("likelihood", "latents", "oracle", "metrics"),

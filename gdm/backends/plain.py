@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from gdm import architecture
-from gdm.architecture import Architecture, check_parameters
+from gdm import parameters as named
+from gdm.architecture import Architecture
 from gdm.backends import HOST_BATCH
 from gdm.backends.network import Network
 from gdm.backends.world import Alone, World
@@ -57,7 +58,7 @@ class Plain:
 
     def build(self, spec: Any, schedule: Any, *, classes: int = 0, augmented: bool = False, seed: int = 0) -> Network:
         made = architecture.of(spec, schedule, classes=classes, augmented=augmented)
-        return self.network(made, made.initial(seed))
+        return self.network(made, named.initial(made, seed))
 
     def network(self, made: Architecture, parameters: Mapping[str, Any]) -> Network:
         """Return the network of an architecture with these parameters."""
@@ -67,7 +68,8 @@ class Plain:
         return {name: np.array(self.to_numpy(value)) for name, value in network.parameters.items()}
 
     def import_parameters(self, network: Network, parameters: Mapping[str, np.ndarray]) -> None:
-        check_parameters({name: start.shape for name, start in network.architecture.parameters.items()}, parameters)
+        own = {name: start.shape for name, start in named.starts(network.architecture).items()}
+        named.check(own, parameters)
         network.parameters.update({name: self.asarray(value) for name, value in parameters.items()})
 
     def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdm.architecture import check_parameters
+from gdm import parameters as named
 from gdm.backends import HOST_BATCH, check_choice
 from gdm.backends.numpy import NumPy
 from gdm.backends.torch import memory, processes
@@ -122,7 +122,7 @@ class Torch:
         from gdm.backends.torch.sharding import fill
 
         own = dict(network.named_parameters())
-        check_parameters({name: tuple(value.shape) for name, value in own.items()}, parameters)
+        named.check({name: tuple(value.shape) for name, value in own.items()}, parameters)
         for name, value in parameters.items():
             fill(own[name], value)
 
