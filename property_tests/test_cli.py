@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -203,6 +204,11 @@ def test_info_says_what_a_run_is(capsys: pytest.CaptureFixture[str]) -> None:
     command = re.search(r"gdm (sample run .*)", output)
     assert command and "samples-seed0.png" in said(capsys, *command[1].replace("-n 64", "-n 1").split())
     assert "gdm train small.toml" in said(capsys, "info", "small.toml")
+    listed = said(capsys, "info", "small.toml", "training.steps=7", "--all")
+    for key, value in config.flat(config.load("small.toml", ["training.steps=7"])).items():
+        assert re.search(rf"^{re.escape(key)} +{re.escape(json.dumps(value))}$", listed, re.MULTILINE)
+    assert "training.steps " in said(capsys, "info", "run", "--all")
+    assert "key=value is for a config" in complaint(capsys, "info", "run", "training.steps=7")
 
 
 @pytest.mark.parametrize("what", ["schedule", "basis", "process", "groups", "run"])
