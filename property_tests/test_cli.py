@@ -170,6 +170,7 @@ def test_info_gives_each_command_as_many_steps_as_it_has_groups() -> None:
         {
             "schedule": {"kind": "autoregressive"},
             "groupings": [{"kind": "vanilla"}],
+            "data": {"labels": True},
             "training": {"label_dropout": 0.1},
         }
     )
