@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 2 for an error that is explained, 130 for an interrupt."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        with warnings.catch_warnings(), _first_process_speaks():
+        with warnings.catch_warnings(), _first_process_speaks(), _termination_interrupts():
             warnings.showwarning = _warn
             return _dispatch(argv)
     except GDMError as error:
@@ -115,6 +117,19 @@ def _first_process_speaks() -> Iterator[None]:
         return
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         yield
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that it leaves no half-written file; training has its own ways."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -214,6 +214,14 @@ def to_dict(config: Config) -> dict[str, Any]:
     return tables | {"schedule": _used(tables["schedule"]), "groupings": groupings}
 
 
+def flat(config: Config) -> dict[str, Any]:
+    """Return every setting by its dotted key, those of `to_dict`."""
+    rows: dict[str, Any] = {}
+    for key, value in to_dict(config).items():
+        rows |= {f"{key}.{name}": entry for name, entry in value.items()} if isinstance(value, dict) else {key: value}
+    return rows
+
+
 def build_groupings(config: Config, shape: tuple[int, ...]) -> Groupings:
     """Return the schedules that the network of `config` learns; errors as `build_schedule`."""
     from gdm.groupings import Groupings

@@ -53,6 +53,10 @@ class Model:
     groups: Partition | None = None
     program: Any = None
 
+    def __repr__(self) -> str:
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return f"Model({self.schedule!r}, {self.backend.name} ({self.backend.device}), step {self.step}{classes})"
+
     def generate(
         self,
         n: int,

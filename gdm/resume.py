@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gdm import checkpoint
-from gdm.config import from_dict, to_dict
+from gdm.config import flat, from_dict, to_dict
 from gdm.errors import ConfigError
 from gdm.preparation import Ready
 from gdm.version import VERSION
@@ -72,7 +72,7 @@ def _describe(ready: Ready) -> dict[str, Any]:
 def _check_same(ready: Ready, run: Path) -> None:
     """Refuse to go on with a run of another config or other data."""
     described = checkpoint.read_run(run)
-    before, now = _flat(to_dict(from_dict(described["config"]))), _flat(to_dict(ready.config))
+    before, now = flat(from_dict(described["config"])), flat(ready.config)
     for key in sorted(before.keys() | now.keys()):
         if key not in _FREE and before.get(key) != now.get(key):
             raise ConfigError(
@@ -82,10 +82,3 @@ def _check_same(ready: Ready, run: Path) -> None:
     if described["data"]["hash"] != ready.dataset.hash:
         source = described["data"]["source"]
         raise ConfigError(f"{run} was trained on other data ({source}); restore it, or choose another folder (--run)")
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat

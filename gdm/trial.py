@@ -24,7 +24,7 @@ class Trial(NamedTuple):
     steps: int  # that were measured
 
 
-def measure(config: Config, *, seconds: float = 10.0, least: int = 3) -> Trial:
+def measure(config: Config, *, seconds: float = 10.0, least: int = 1) -> Trial:
     """Take a few real steps of the run that `config` describes, for about so many seconds, and project them.
 
     Raises: as `gdm.training.train`; TrainingError if a loss is not finite at once

@@ -10,7 +10,7 @@ import numpy as np
 
 import gdm
 from gdm import backends, checkpoint, training
-from gdm.config import Config, TrainingConfig, build_groupings, from_dict, to_dict
+from gdm.config import Config, DataConfig, TrainingConfig, build_groupings, from_dict, to_dict
 from gdm.model import Model, schedule_tensors
 from property_tests.problems import random_network
 from property_tests.support import NAMES
@@ -98,5 +98,6 @@ def conditional(schedule: gdm.Schedule, guidable: bool = True) -> Model:
             total += weight[:, None, None, None] * direction
         return total
 
-    spec = Config(training=TrainingConfig(label_dropout=0.1 if guidable else 0.0))
+    lessons = TrainingConfig(label_dropout=0.1 if guidable else 0.0)
+    spec = Config(data=DataConfig(labels=True), training=lessons)
     return Model(network, schedule, spec, backends.get("numpy", "cpu", "float64"), ("a", "b"))

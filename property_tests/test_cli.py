@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import zipfile
@@ -15,7 +17,7 @@ import pytest
 from PIL import Image
 
 import gdm
-from gdm import checkpoint, cli, config, model, training
+from gdm import checkpoint, cli, config, model, training, writers
 from gdm.backends.torch import Torch
 from gdm.commands import info
 from gdm.pixels import to_uint8
@@ -168,6 +170,7 @@ def test_info_gives_each_command_as_many_steps_as_it_has_groups() -> None:
         {
             "schedule": {"kind": "autoregressive"},
             "groupings": [{"kind": "vanilla"}],
+            "data": {"labels": True},
             "training": {"label_dropout": 0.1},
         }
     )
@@ -202,6 +205,11 @@ def test_info_says_what_a_run_is(capsys: pytest.CaptureFixture[str]) -> None:
     command = re.search(r"gdm (sample run .*)", output)
     assert command and "samples-seed0.png" in said(capsys, *command[1].replace("-n 64", "-n 1").split())
     assert "gdm train small.toml" in said(capsys, "info", "small.toml")
+    listed = said(capsys, "info", "small.toml", "training.steps=7", "--all")
+    for key, value in config.flat(config.load("small.toml", ["training.steps=7"])).items():
+        assert re.search(rf"^{re.escape(key)} +{re.escape(json.dumps(value))}$", listed, re.MULTILINE)
+    assert "training.steps " in said(capsys, "info", "run", "--all")
+    assert "key=value is for a config" in complaint(capsys, "info", "run", "training.steps=7")
 
 
 @pytest.mark.parametrize("what", ["schedule", "basis", "process", "groups", "run"])
@@ -295,6 +303,23 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr(training, "train", interrupted)
     assert cli.main(["train", "small.toml"]) == 130
     assert capsys.readouterr().err == "gdm: interrupted\n"
+
+
+def test_a_terminated_command_leaves_no_half_of_a_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    (folder / "half").mkdir()
+
+    def half(*_: object, **__: object) -> bytes:
+        assert [*(folder / "half").iterdir()], "nothing was begun"
+        signal.raise_signal(signal.SIGTERM)
+        return b""
+
+    monkeypatch.setattr(writers, "_png", half)
+    assert cli.main(["sample", "run", "-n", "1", "--steps", "4", "-o", "half/all.zip"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not [*(folder / "half").iterdir()] and signal.getsignal(signal.SIGTERM) == before
 
 
 def test_help_loads_no_framework() -> None:

@@ -198,6 +198,7 @@ def test_an_option_of_another_kind_is_an_error() -> None:
     text = message({"schedule": {"kind": "rows", "edges": [3]}})
     assert text.startswith("schedule.edges has no effect for schedule.kind = 'rows': it is for bands")
     assert "schedule.grid has no effect" in message({"schedule": {"kind": "rows", "grid": [2, 2]}})
+    assert "training.label_dropout has no effect" in message({"training": {"label_dropout": 0.1}})
     with pytest.raises(ConfigError, match=r"schedule\.grid has no effect"):
         config.ScheduleConfig(kind="rows", grid=(3, 3))
     with pytest.raises(ConfigError, match=r"schedule\.order_seed has no effect"):

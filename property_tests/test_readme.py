@@ -13,7 +13,7 @@ from gdm.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-TINY = ("network.channels=8", "network.blocks=1", "training.steps=2", "training.minutes=0")
+TINY = ("network.channels=8", "network.blocks=1", "training.steps=2", "training.log_every=1", "training.minutes=0")
 
 
 @pytest.fixture

@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+import gdm
 from gdm import checkpoint, training
 from gdm.backends.torch import Torch
-from gdm.config import Config, DataConfig, NetworkConfig, ScheduleConfig, TrainingConfig
+from gdm.canvas import image_grid
+from gdm.config import Config, DataConfig, NetworkConfig, ScheduleConfig, TrainingConfig, build_groupings
 from gdm.data import Dataset
 from gdm.errors import ConfigError, DataError, TrainingError
 from gdm.preparation import learning_rate, prepare
@@ -212,8 +215,15 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
         training.train(replace(config, network=replace(config.network, channels=16)), tmp_path, progress=False)
     with pytest.raises(ConfigError, match=r"trained with schedule\.(kind|grid)"):
         training.train(replace(config, schedule=ScheduleConfig(kind="vanilla")), tmp_path, progress=False)
+    for change in ({"batch": 4}, {"learning_rate": 0.5}, {"ema": 0.5}, {"augment": 0.5}, {"warmup": 3}):
+        with pytest.raises(ConfigError, match=rf"trained with training\.{next(iter(change))} = "):
+            training.train(with_training(config, **change), tmp_path, progress=False)
     with pytest.raises(ConfigError, match="holds a run"):
         training.train(config, tmp_path, resume=False, progress=False)
+    described = checkpoint.read_run(tmp_path)
+    checkpoint.write_run(tmp_path, {**described, "data": {**described["data"], "hash": "0" * 64}})
+    with pytest.raises(ConfigError, match="trained on other data"):
+        training.train(config, tmp_path, progress=False)
 
 
 def test_an_image_that_cannot_be_read_ends_the_run_with_its_error(
@@ -232,6 +242,19 @@ def test_an_image_that_cannot_be_read_ends_the_run_with_its_error(
     with pytest.raises(DataError, match=r"cat\.png is gone"):
         training.train(with_training(TINY, save_every=1), tmp_path, progress=False)
     assert checkpoint.steps(tmp_path) == (1, 2, 3) and len(made) <= 5
+
+
+def test_the_grids_of_a_run_are_the_samples_of_its_model(tmp_path: Path) -> None:
+    """For each grouping, by the averaged weights, which after two steps are not yet the weights."""
+    config = replace(TINY, groupings=(ScheduleConfig(kind="rows", groups=4),))
+    changes = {"steps": 2, "warmup": 0, "learning_rate": 0.05, "ema": 0.5, "sample_every": 2, "sample_steps": 4}
+    run_of(with_training(config, **changes), tmp_path)
+    loaded = gdm.load(tmp_path, device="cpu")
+    for number, member in enumerate(build_groupings(config, (1, 8, 8)).members):
+        images = loaded.generate(64, seed=3, steps=4, solver="ab2", schedule=member)
+        expected = image_grid(loaded.backend.to_numpy(images), tmp_path / "expected.png")
+        got = np.asarray(Image.open(tmp_path / "samples" / f"grouping{number}-00000002.png"), int)
+        assert np.abs(got - expected[..., 0]).max() <= 1  # to rounding
 
 
 def test_a_run_ends_after_its_minutes(tmp_path: Path) -> None:

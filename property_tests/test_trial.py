@@ -13,7 +13,7 @@ from property_tests.runs import SMALL, toml
 
 def test_what_a_run_takes_is_measured() -> None:
     spec = from_dict({**SMALL, "training": {**SMALL["training"], "steps": 1000, "minutes": 0.0}})
-    found = trial.measure(spec, seconds=0.0)
+    found = trial.measure(spec, seconds=0.0, least=3)
     assert found.steps == 3 and found.speed > 0 and found.memory
     assert abs(found.seconds - 1000 * 16 / found.speed) < 1e-6 * found.seconds
     assert found.parameters == sum(value.numel() for value in found.ready.trainer.parameters.values())

@@ -4,27 +4,36 @@ Examples:
 
   gdm info runs/digits
   gdm info examples/configs/digits.toml
+  gdm info examples/configs/digits.toml training.steps=500 --all     every setting, and what it is
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from gdm import checkpoint, config, data
-from gdm.errors import CheckpointError
+from gdm.errors import CheckpointError, ConfigError
 from gdm.schedule import Schedule
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="RUN|CONFIG.toml", help="folder of a run, or a config")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the config, changed")
+    parser.add_argument("--all", action="store_true", help="list all settings instead")
 
 
 def run(args: argparse.Namespace) -> int:
-    lines = of_config(args.path) if args.path.is_file() else of_run(args.path)
+    if args.overrides and not args.path.is_file():
+        raise ConfigError(f"key=value is for a config; {args.path} is a run: leave out {args.overrides[0]}")
+    if args.all:
+        lines = settings(args.path, args.overrides)
+    else:
+        lines = of_config(args.path, args.overrides) if args.path.is_file() else of_run(args.path)
     width = max(map(len, lines))
     for name, text in lines.items():
         print(f"{name:{width}}  {text}")
@@ -51,9 +60,15 @@ def of_run(run: Path) -> dict[str, str]:
     }
 
 
-def of_config(path: Path) -> dict[str, str]:
+def settings(path: Path, overrides: Sequence[str] = ()) -> dict[str, str]:
+    """Return every setting of a run or a config by its dotted key, as TOML would write its value."""
+    spec = config.load(path, overrides) if path.is_file() else config.from_dict(checkpoint.read_run(path)["config"])
+    return {key: json.dumps(value) for key, value in config.flat(spec).items()}
+
+
+def of_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, str]:
     """Return lines about what a config would train, by name."""
-    spec = config.load(path)
+    spec = config.load(path, overrides)
     dataset = data.load(spec.data)
     schedule = config.build_schedule(spec.schedule, dataset.shape)
     training = spec.training
@@ -63,7 +78,7 @@ def of_config(path: Path) -> dict[str, str]:
         **_plan(spec, schedule),
         "data": f"{spec.data.source}: {len(dataset)} images, SHA-256 {dataset.hash[:16]}...",
         "classes": ", ".join(dataset.classes) or "none",
-        "training": f"{training.steps} steps of {training.batch} images{limit}",
+        "training": f"{training.steps} steps of {training.batch} images{limit}, Adam at {training.learning_rate:g}",
         "train it": f"gdm train {path}",
     }
 
