@@ -36,7 +36,7 @@ def test_a_dry_run_writes_nothing(
         "1797 images of 1 x 8 x 8",
         "GiB at most on cpu",
         "images/s over 1 steps of 16",
-        "a trial",
+        "nothing is written",
     ):
         assert words in said
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]

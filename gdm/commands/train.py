@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _dry_run(spec: config.Config) -> int:
+    print(f"measuring steps of {spec.training.batch} images; nothing is written", flush=True)
     found = trial.measure(spec)
     ready, memory = found.ready, "unknown" if found.memory is None else f"{found.memory / 2**30:.2f} GiB at most"
     processes = f", {ready.world.size} processes" * (ready.world.size > 1)
@@ -65,5 +66,4 @@ def _dry_run(spec: config.Config) -> int:
     }
     for name, text in lines.items():
         print(f"{name:10}  {text}")
-    print("a trial: nothing was written")
     return 0
