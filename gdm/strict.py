@@ -92,13 +92,23 @@ def convert(key: str, value: Any, hint: Any) -> Any:
         hints = parts[:1] * len(value) if parts[-1] is ... else parts
         if len(hints) != len(value):
             raise ConfigError(f"{key}: expected {len(hints)} entries, got {value!r}")
-        return tuple(convert(f"{key}[{i}]", entry, hints[i]) for i, entry in enumerate(value))
+        return tuple(_entry(f"{key}[{i}]", entry, hints[i]) for i, entry in enumerate(value))
     if _is_section(hint) and isinstance(value, Mapping):
         return _build(hint, value)
     if _fits(value, origin or hint):
         return hint(value) if hint in (int, float) else value
     expected = _WORDS.get(origin or hint, "a table of keys")
     raise ConfigError(f"{key}: expected {expected}, got {value!r} ({type(value).__name__})")
+
+
+def _entry(key: str, value: Any, hint: Any) -> Any:
+    """Convert an entry of a list; a section says in its errors where in the list it stands."""
+    if not _is_section(hint):
+        return convert(key, value, hint)
+    try:
+        return convert(key, value, hint)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(f"{hint.section}.", f"{key}.")) from error
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -257,3 +257,17 @@ def test_bands_need_edges_and_an_order_of_numbers() -> None:
         config.ScheduleConfig(kind="bands")
     with pytest.raises(ConfigError, match=r"schedule\.order: expected 'random' or a list for bands"):
         config.ScheduleConfig(kind="bands", edges=(3,), order="reverse")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"kind": "rows", "groups": 0}, r"groupings\[1\]\.groups: expected a value at least 1, got 0"),
+        ({"kind": "rowz"}, r"groupings\[1\]\.kind: .* did you mean 'rows'"),
+        ({"kind": "rows", "grid": [2, 2]}, r"groupings\[1\]\.grid has no effect"),
+        ({"kidn": "rows"}, r"unknown key groupings\[1\]\.kidn"),
+    ],
+)
+def test_errors_say_which_grouping_is_wrong(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        config.from_dict({"groupings": [{"kind": "columns"}, wrong]})
