@@ -80,12 +80,10 @@ class Groupings:
 
     def taught(self, partition: Partition) -> bool:
         """Whether samples are diffused in these groups and this order: those of a member, in any order if it is shuffled."""
-        for member, shuffled in zip(self.members, self.shuffled, strict=True):
-            own = member.partition
-            alike = shuffled and own.k == partition.k == Partition.refine(own, partition).k
-            if own == partition or alike:
-                return True
-        return False
+        return any(
+            own == partition or (shuffled and own.k == partition.k == Partition.refine(own, partition).k)
+            for own, shuffled in zip((member.partition for member in self.members), self.shuffled, strict=True)
+        )
 
     @property
     def keys(self) -> int:

@@ -1,4 +1,4 @@
-"""Settings that go together: the published ones of the network's authors and of the paper's, and a small one.
+"""Settings that go together: those published with the network (edm), smaller batches (author), a laptop's (small).
 
 A preset fills in what a config leaves out, so every number can still be overridden: `preset = "edm"`.
 """
@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "clip": 0.0,
         },
     },
-    # The paper's author, by his earlier code: the same network, smaller batches, flips instead of augmentation.
+    # The other settings in use for this paper: the same network, smaller batches, flips instead of augmentation.
     "author": {
         "data": {"flip": True},
         "network": {**_DDPMPP, "dropout": 0.13},

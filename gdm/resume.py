@@ -49,9 +49,8 @@ def open_run(ready: Ready, run: Path, resume: bool) -> tuple[int, dict[str, Any]
     ready.world.wait()
     if ready.world.rank == 0:
         checkpoint.rewind(run, saved.step if saved else 0)
-        checkpoint.write_run(
-            run, {**checkpoint.read_run(run), "config": to_dict(ready.config)}
-        )  # what may differ, does
+        described = checkpoint.read_run(run)
+        checkpoint.write_run(run, {**described, "config": to_dict(ready.config)})  # what may differ, does
     if saved:
         ready.trainer.load_state(saved.tensors)
     return (saved.step, saved.info) if saved else (0, {})

@@ -27,10 +27,8 @@ class Plain:
     traces = False
     out_of_memory = (MemoryError,)
     adder = staticmethod(adder)
+    asarray: Callable[..., Any]
     forward: Callable[..., Any]  # (architecture, parameters, x_t, alpha, labels, warps) -> u
-
-    def asarray(self, values: Any) -> Any:
-        raise NotImplementedError
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return np.asarray(array)

@@ -81,12 +81,9 @@ class Trainer:
         skipped = ~norm.isfinite()
         self._descend(rate, skipped)
         averages = [own(value) for value in self.averages.values()]
-        torch._foreach_lerp_(averages, self._weights(), 1 - decay)  # type: ignore[attr-defined]
+        weights = [own(value.detach()) for value in self.parameters.values()]
+        torch._foreach_lerp_(averages, weights, 1 - decay)  # type: ignore[attr-defined]
         return loss.masked_fill_(skipped, float("nan"))
-
-    @torch.no_grad()
-    def _weights(self) -> list[Tensor]:
-        return [own(value.detach()) for value in self.parameters.values()]
 
     def _descend(self, rate: float, skipped: Tensor) -> None:
         """Take Adam's step, unless `skipped` is true on the device: the way of `torch.amp.GradScaler`."""
