@@ -32,7 +32,7 @@ def starts(architecture: Architecture) -> dict[str, Start]:
 
 
 def initial(architecture: Architecture, seed: int) -> dict[str, np.ndarray]:
-    """Draw new parameters on the host, float32: distributed as those of torch, whose own generator draws others."""
+    """Draw new parameters from a seed, on the host, in float32: the same for every backend."""
     drawn = np.random.default_rng(seed)
 
     def values(start: Start) -> np.ndarray:
@@ -92,13 +92,16 @@ def _xavier(outputs: int, inputs: int, kernel: tuple[int, ...], gain: float) -> 
     return Start((outputs, inputs, *kernel), bound=gain * math.sqrt(6 / fans))
 
 
-def check(own: Mapping[str, tuple[int, ...]], given: Mapping[str, np.ndarray]) -> None:
-    """Raise CheckpointError, naming the first, for parameters that do not fit a network's own names and shapes."""
+def check(own: Mapping[str, tuple[int, ...]], given: Mapping[str, np.ndarray], prefix: str = "") -> None:
+    """Raise CheckpointError, naming the first, for parameters that do not fit a network's own names and shapes.
+
+    prefix: what a checkpoint writes before these names, for the message
+    """
     if odd := sorted(own.keys() ^ given.keys()):
         where = "is missing" if odd[0] in own else "is not one of the network's"
         raise CheckpointError(
-            f"parameters: {odd[0]!r} {where} ({len(odd)} do not match); was the run made with another network?"
+            f"parameters: {prefix + odd[0]!r} {where} ({len(odd)} do not match); was the run made with another network?"
         )
     for name, value in given.items():
         if own[name] != value.shape:
-            raise CheckpointError(f"parameter {name!r}: expected shape {own[name]}, got {value.shape}")
+            raise CheckpointError(f"parameter {prefix + name!r}: expected shape {own[name]}, got {value.shape}")

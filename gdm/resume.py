@@ -14,6 +14,7 @@ from gdm.version import VERSION
 
 # What may differ when a run goes on: how long it is and how it is watched and computed, not what it computes.
 _FREE = (
+    "backend",
     "device",
     "training.steps",
     "training.minutes",

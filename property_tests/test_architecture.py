@@ -34,6 +34,7 @@ LAYERS = (
     ("groupings", "objective", "solver", "conditioning"),
     ("architecture",),
     ("parameters",),
+    ("state",),
     ("backends",),
     ("flow",),
     ("likelihood", "latents", "oracle", "metrics"),

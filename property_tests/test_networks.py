@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -184,9 +185,10 @@ def test_parameters_have_the_names_and_shapes_of_torch(name: str) -> None:
             same_bits(value, weights(name)[key], key)
 
 
-def test_new_networks_follow_from_the_seed_and_are_distributed_as_those_of_torch() -> None:
-    """The numbers are those of NumPy on both other backends; their bounds and constants are torch's."""
+def test_new_networks_follow_from_the_seed_on_every_backend_and_fill_their_xavier_interval() -> None:
+    """Biases are 0 and scales 1; the weights of branches begin nearly silent, Karras et al. 2022."""
     case = CASES["film, odd sides"]
+    gains = {"head": 1e-5, "conv_out": 1e-5, "attention.out": 1e-5, "attention.qkv": math.sqrt(0.2)}
 
     def new(on: str, seed: int) -> dict[str, np.ndarray]:
         backend = backends.get(on, "cpu")
@@ -194,15 +196,19 @@ def test_new_networks_follow_from_the_seed_and_are_distributed_as_those_of_torch
             backend.build(case.spec, case.schedule, classes=case.classes, augmented=case.augmented, seed=seed)
         )
 
-    one, same, other, theirs = new("numpy", 5), new("jax", 5), new("numpy", 6), new("torch", 5)
-    for key, value in one.items():
-        same_bits(same[key], value, key)
-        if len(set(theirs[key].ravel())) > 1:
-            assert not np.array_equal(other[key], value), key
-            drawn, close = abs(value).max(), abs(theirs[key]).max()
-            assert 0.8 < drawn / close < 1.25 and abs(value.mean()) < drawn / 4, key
+    one, other, theirs = new("numpy", 5), new("numpy", 6), [new(on, 5) for on in ("jax", "torch")]
+    for name, value in one.items():
+        for same in theirs:
+            same_bits(same[name], value, name)
+        layer, _, kind = name.rpartition(".")
+        if value.ndim == 1:
+            assert (value == ("norm" in layer and kind == "weight")).all(), name
         else:
-            same_bits(value, theirs[key], key)
+            outputs, inputs, *kernel = value.shape
+            gain = next((gain for ending, gain in gains.items() if layer.endswith(ending)), 1)
+            bound = gain * math.sqrt(6 / ((inputs + outputs) * math.prod(kernel)))
+            assert 0.8 * bound < abs(value).max() <= bound * (1 + 1e-7), name  # in float32
+            assert abs(value.mean()) < bound / 4 and not np.array_equal(other[name], value), name
 
 
 @pytest.mark.parametrize("on", BACKENDS)

@@ -26,7 +26,9 @@ from gdm.schedule import Schedule
 from property_tests.runs import SMALL, toml
 from property_tests.support import agree, same_bits
 
-ROUNDING = 1e-12  # float64: what the order of sums over a batch leaves after six steps; seen: 5e-16, and 2e-7 in float32
+ROUNDING = (
+    1e-12  # float64: what the order of sums over a batch leaves after six steps; seen: 5e-16, and 2e-7 in float32
+)
 
 CONFIG = {
     "data": {"source": "digits", "labels": True, "flip": True},

@@ -106,9 +106,8 @@ class Torch:
     ) -> torch.nn.Module:
         from gdm.backends.torch.network import GroupwiseUNet
 
-        with torch.random.fork_rng(devices=[]):  # drawn on the host: the same on every device
-            torch.manual_seed(seed)
-            network = GroupwiseUNet(schedule, spec, classes=classes, augmented=augmented)
+        with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw when they are made
+            network = GroupwiseUNet(schedule, spec, classes=classes, augmented=augmented, seed=seed)
         if self.place.type == "cuda":  # channels last: what its convolutions compute in
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network.to(self.place, self.dtype).eval()

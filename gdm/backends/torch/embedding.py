@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gdm.architecture import wave_frequencies
-from gdm.backends.torch.layers import linear
 from gdm.conditioning import check_film, class_weights
 
 
@@ -26,10 +25,10 @@ class Embedding(nn.Module):
         super().__init__()
         # Not persistent: a constant of the architecture, not something learnt.
         self.register_buffer("frequencies", torch.tensor(wave_frequencies(channels // 2)), persistent=False)
-        self.label = linear(classes, channels) if classes else None
-        self.film = linear(film, channels, bias=False) if film else None
-        self.first = linear(channels, width)
-        self.second = linear(width, width)
+        self.label = nn.Linear(classes, channels) if classes else None
+        self.film = nn.Linear(film, channels, bias=False) if film else None
+        self.first = nn.Linear(channels, width)
+        self.second = nn.Linear(width, width)
 
     def forward(self, noise: Tensor, labels: Tensor | None = None, film: Tensor | None = None) -> Tensor:
         batch, dtype = noise.shape[0], self.first.weight.dtype

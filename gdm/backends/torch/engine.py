@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from gdm import state
 from gdm.backends.torch import augment
 from gdm.backends.torch.draws import Draws, draw, mixed, rows
 from gdm.backends.torch.sharding import fill, gathered_anew, own, shard, whole
 from gdm.backends.world import share
 from gdm.conditioning import class_weights
-from gdm.errors import CheckpointError, ConfigError
+from gdm.errors import ConfigError
 from gdm.groupings import Groupings
 from gdm.objective import direction_loss
 from gdm.pixels import to_unit
@@ -132,40 +133,30 @@ class Trainer:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything a step changes, by name, in host memory; every process must ask."""
-        tensors = {f"network.{name}": value for name, value in self.parameters.items()}
-        tensors |= {f"ema.{name}": value for name, value in self.averages.items()}
-        steps = torch.zeros(())
+        taken = torch.zeros(())
+        moments: dict[str, dict[str, Any]] = {"exp_avg": {}, "exp_avg_sq": {}}
         for name, value in self.parameters.items():
-            moments: Any = self.optimizer.state.get(value) or {}
-            for moment in ("exp_avg", "exp_avg_sq"):
-                tensors[f"optimizer.{moment}.{name}"] = moments.get(moment, torch.zeros_like(value))
-            steps = moments.get("step", steps)
-        return {
-            name: self.backend.to_numpy(whole(value)) for name, value in (*tensors.items(), ("optimizer.step", steps))
-        }
+            own_state: Any = self.optimizer.state.get(value) or {}
+            taken = own_state.get("step", taken)
+            for moment, found in moments.items():
+                found[name] = own_state.get(moment, torch.zeros_like(value))
+        tensors = state.flat(state.State(self.parameters, self.averages, **moments, step=taken))
+        return {name: self.backend.to_numpy(whole(value)) for name, value in tensors.items()}
 
     def load_state(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Go on from `state`. Raises: CheckpointError if a name or shape does not fit."""
-        self.backend.import_parameters(self.network, _part(tensors, "network."))
-        self.backend.import_parameters(self.average, _part(tensors, "ema."))
+        saved = state.parted(tensors, {name: tuple(value.shape) for name, value in self.parameters.items()})
         on_gpu = self.backend.place.type == "cuda"
         for name, value in self.parameters.items():
-            taken = torch.tensor(float(tensors["optimizer.step"]), device=value.device if on_gpu else "cpu")
-            moments: dict[str, Any] = {"step": taken}
-            for moment in ("exp_avg", "exp_avg_sq"):
-                stored = tensors.get(f"optimizer.{moment}.{name}")
-                shape, got = tuple(value.shape), getattr(stored, "shape", None)
-                if stored is None or got != shape:
-                    raise CheckpointError(f"optimizer.{moment}.{name}: expected shape {shape}, got {got}")
-                moments[moment] = torch.zeros_like(value.detach())
-                fill(moments[moment], stored)
-            self.optimizer.state[value] = moments
+            fill(value, saved.network[name])
+            fill(self.averages[name], saved.ema[name])
+            taken = torch.tensor(float(saved.step), device=value.device if on_gpu else "cpu")
+            moments = {"exp_avg": torch.zeros_like(value.detach()), "exp_avg_sq": torch.zeros_like(value.detach())}
+            for moment, found in moments.items():
+                fill(found, getattr(saved, moment)[name])
+            self.optimizer.state[value] = {"step": taken, **moments}
 
     def ema_network(self) -> nn.Module:
         """Return the network with averaged weights, to sample from; every process must call one that is spread."""
         gathered_anew(self.average)
         return self.average
-
-
-def _part(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,39 +1,22 @@
 """The layers of the DDPM++ U-Net (Song et al. 2021, as configured by Karras et al. 2022).
 
-Weights are OIHW and start as Karras et al. 2022 draw them: uniform with Xavier's bound, times a
-gain that makes each residual branch begin close to zero. The global generator of torch draws them.
+Weights are OIHW. How a network's begin is in `gdm.parameters`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdm.architecture import NEARLY_ZERO, NORM_EPSILON, QKV_GAIN, RESIDUAL_SCALE, Resample, group_count
-
-Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+from gdm.architecture import NORM_EPSILON, RESIDUAL_SCALE, Resample, group_count
 
 
-def xavier(layer: Layer, gain: float = 1.0) -> Layer:
-    """Draw a layer's weights uniformly in +-gain sqrt(6 / (fan in + fan out)), and set its bias to zero."""
-    nn.init.xavier_uniform_(layer.weight, gain)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
-def convolution(inputs: int, outputs: int, side: int, *, gain: float = 1.0) -> nn.Conv2d:
-    """Make a size-keeping convolution with Xavier-uniform weights times `gain` and zero biases."""
-    return xavier(nn.Conv2d(inputs, outputs, side, padding=side // 2), gain)
-
-
-def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
-    """Make a linear layer with Xavier-uniform weights and zero biases."""
-    return xavier(nn.Linear(inputs, outputs, bias=bias))
+def convolution(inputs: int, outputs: int, side: int) -> nn.Conv2d:
+    """Make a convolution that keeps the sides."""
+    return nn.Conv2d(inputs, outputs, side, padding=side // 2)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -97,8 +80,8 @@ class Attention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = group_norm(channels)
-        self.qkv = convolution(channels, 3 * channels, 1, gain=QKV_GAIN)  # queries, keys, values
-        self.out = convolution(channels, channels, 1, gain=NEARLY_ZERO)
+        self.qkv = convolution(channels, 3 * channels, 1)  # queries, keys, values
+        self.out = convolution(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
@@ -138,9 +121,9 @@ class Block(nn.Module):
         self.dropout = dropout
         self.norm_in = group_norm(inputs)
         self.conv_in = convolution(inputs, outputs, 3)
-        self.shift = linear(embedding, outputs)
+        self.shift = nn.Linear(embedding, outputs)
         self.norm_out = group_norm(outputs)
-        self.conv_out = convolution(outputs, outputs, 3, gain=NEARLY_ZERO)
+        self.conv_out = convolution(outputs, outputs, 3)
         self.shortcut = convolution(inputs, outputs, 1) if resample or inputs != outputs else None
         self.attention = Attention(outputs) if attention else None
 

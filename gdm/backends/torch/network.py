@@ -11,6 +11,7 @@ from gdm import architecture
 from gdm.arrays import namespace
 from gdm.backends.torch.unet import UNet
 from gdm.conditioning import check_given, clock, film_vector, planes
+from gdm.parameters import initial
 from gdm.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class GroupwiseUNet(nn.Module):
 
     labels: the class of each image, or a weight per class, of which all zeros means no class.
     warps: the labels of the augmentation that an image went through; None for images as they are.
+    seed: of the first weights, `gdm.parameters.initial`
 
     Shapes: x_t (batch, C, H, W), alpha (batch, k) in [0, 1], labels (batch,) integers or
         (batch, classes) weights, warps (batch, 9) -> (batch, C, H, W)
@@ -38,7 +40,9 @@ class GroupwiseUNet(nn.Module):
         torch.Size([5, 1, 8, 8])
     """
 
-    def __init__(self, schedule: Schedule, config: NetworkConfig, *, classes: int = 0, augmented: bool = False) -> None:
+    def __init__(
+        self, schedule: Schedule, config: NetworkConfig, *, classes: int = 0, augmented: bool = False, seed: int = 0
+    ) -> None:
         super().__init__()
         namespace(torch.empty(0))  # remembered from here on; else the first call under torch.compile compiles twice
         a = architecture.of(config, schedule, classes=classes, augmented=augmented)
@@ -55,6 +59,7 @@ class GroupwiseUNet(nn.Module):
             classes=classes,
             film=a.film,
         )
+        self.load_state_dict({name: torch.from_numpy(value) for name, value in initial(a, seed).items()})
 
     def forward(self, x_t: Tensor, alpha: Tensor, labels: Tensor | None = None, warps: Tensor | None = None) -> Tensor:
         check_given(self.schedule, x_t, alpha)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdm.architecture import NEARLY_ZERO, layout
+from gdm.architecture import layout
 from gdm.backends.torch.embedding import Embedding
 from gdm.backends.torch.layers import Block, convolution, group_norm, shifts
 from gdm.errors import ShapeError
@@ -35,7 +35,7 @@ class UNet(nn.Module):
     Any H and W of at least 2^(levels - 1) will do; `resolution`, the shorter side, only names the levels:
     level l has attention if `resolution >> l` is in `attention`. The middle always has it.
 
-    Weights are drawn by torch's global generator; fork it and set its seed for a reproducible network.
+    Weights begin as PyTorch's own layers do; `GroupwiseUNet` begins as the papers say.
 
     Raises: ConfigError for sizes from which no network can be built; ShapeError for inputs that do not fit
 
@@ -70,7 +70,7 @@ class UNet(nn.Module):
             nn.ModuleList([block(**plan._asdict()) for plan in part]) for part in plans
         )
         self.norm = group_norm(width)
-        self.head = convolution(width, out_channels, 3, gain=NEARLY_ZERO)
+        self.head = convolution(width, out_channels, 3)
 
     def forward(self, x: Tensor, noise: Tensor, labels: Tensor | None = None, film: Tensor | None = None) -> Tensor:
         self.check_inputs(x, noise)
