@@ -303,8 +303,8 @@ def load(
     """Load the latest intact checkpoint of a run, as `gdm train` writes it, or that of one step.
 
     backend: any will do, whichever it was trained with; None is that one. device: None takes the best there is here.
-    precision: "float32", "tf32", "bfloat16" (faster products in the network, on torch) or "float64"; None is what it
-        was trained with, or float32 where the backend does not have that
+    precision: "float32", "tf32", "bfloat16" (faster products in the network, on torch and jax) or "float64"; None is
+        what it was trained with, or float32 where the backend, NumPy, does not have that
 
     The model's schedule is the first of the run; others of its config, `spec.groupings`, it serves as well.
 

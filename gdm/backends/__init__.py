@@ -121,8 +121,8 @@ def get(name: str, device: str | None = None, precision: str | None = None) -> B
     """Return the backend called "numpy", "torch" or "jax".
 
     device: "cpu", "cuda", "cuda:1", ...; None or "auto" takes the best there is.
-    precision: "float32" (None) or "float64", the floating point of the arrays it makes; for torch also "tf32" and
-        "bfloat16": float32 arrays, and networks whose products are faster and coarser.
+    precision: "float32" (None) or "float64", the floating point of the arrays it makes; for torch and jax also "tf32"
+        and "bfloat16": float32 arrays, and networks whose products are faster and coarser ("tf32" on a GPU alone).
 
     Raises: BackendError if the name is unknown, the framework is not installed or the device is not there.
     """

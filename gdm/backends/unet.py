@@ -4,6 +4,10 @@ The parameters have the checkpoint's names and layouts (OIHW); what the network 
 Inside, images lie channels last, (batch, H, W, C), in which a 1 x 1 convolution is a product of matrices. The one
 thing that the standard does not have, the convolution, is the first argument of whatever needs it.
 
+In training, `drop` drops activations. With a type to `compute` in, products are taken of numbers rounded to it, and
+what lies between them has it; normalisation, softmax and the output keep the type of the parameters. That is what
+torch.autocast makes of the network.
+
 `gdm.backends.torch.unet` is the same network, as a module of PyTorch.
 """
 
@@ -25,28 +29,45 @@ from gdm.arrays import constant, namespace
 from gdm.conditioning import check_film, class_weights, clock, film_vector, planes
 
 Convolve = Callable[[Any, Any], Any]  # (batch, H, W, C), (C', C, 3, 3) -> (batch, H, W, C'), zeros around the image
+Drop = Callable[[Any], Any]  # any shape -> the same: some numbers become 0, the others grow; called once per block
 
 
 class Layers(NamedTuple):
-    """The layers of the network: parameters by name, and who convolves. Layers are called by name."""
+    """The layers of the network: parameters by name, and how they compute. Layers are called by name.
+
+    convolve: who convolves; drop: what drops activations, or None; compute: the type of products, or None for that of
+        the parameters, which is then no coarser.
+    """
 
     convolve: Convolve
     parameters: Mapping[str, Any]
+    drop: Drop | None = None
+    compute: Any = None
 
     def linear(self, name: str, x: Any) -> Any:
         """Apply a linear layer, or a 1 x 1 convolution, to the last axis."""
-        weight = self.parameters[f"unet.{name}.weight"]
-        product = x @ namespace(x).matrix_transpose(weight[:, :, 0, 0] if weight.ndim == 4 else weight)
+        weight = self.coarse(self.parameters[f"unet.{name}.weight"])
+        product = self.coarse(x) @ namespace(x).matrix_transpose(weight[:, :, 0, 0] if weight.ndim == 4 else weight)
         bias = self.parameters.get(f"unet.{name}.bias")
-        return product if bias is None else product + bias
+        return product if bias is None else product + self.coarse(bias)
 
     def convolution(self, name: str, x: Any) -> Any:
         """Apply a 3 x 3 convolution that keeps the sides."""
-        return self.convolve(x, self.parameters[f"unet.{name}.weight"]) + self.parameters[f"unet.{name}.bias"]
+        kernel, bias = (self.coarse(self.parameters[f"unet.{name}.{part}"]) for part in ("weight", "bias"))
+        return self.convolve(self.coarse(x), kernel) + bias
+
+    def coarse(self, x: Any) -> Any:
+        """Return numbers in the type of products."""
+        return x if self.compute is None else namespace(x).astype(x, self.compute, copy=False)
+
+    def fine(self, x: Any) -> Any:
+        """Return numbers in the type of the parameters."""
+        like = self.parameters["unet.stem.weight"].dtype
+        return x if self.compute is None else namespace(x).astype(x, like, copy=False)
 
     def group_norm(self, name: str, x: Any) -> Any:
         """Bring groups of channels to mean 0 and variance 1 over all pixels, then scale and shift each channel."""
-        xp, groups = namespace(x), group_count(x.shape[-1])
+        x, xp, groups = self.fine(x), namespace(x), group_count(x.shape[-1])
         parts = xp.reshape(x, (x.shape[0], -1, groups, x.shape[-1] // groups))
         centred = parts - xp.mean(parts, axis=(1, 3), keepdims=True)
         variance = xp.mean(centred * centred, axis=(1, 3), keepdims=True)
@@ -62,19 +83,24 @@ def forward(
     alpha: Any,
     labels: Any = None,
     warps: Any = None,
+    *,
+    drop: Drop | None = None,
+    compute: Any = None,
 ) -> Any:
     """Predict the direction u of images, Eq. (8), from the noisy image and A(t).
+
+    drop: in training, what drops activations of each block; compute: the type of products, such as bfloat16.
 
     Shapes: x_t (batch, C, H, W), alpha (batch, k), labels (batch,) or (batch, classes), warps (batch, 9)
         -> (batch, C, H, W)
     """
-    xp, layers = namespace(x_t), Layers(convolve, parameters)
+    xp, layers = namespace(x_t), Layers(convolve, parameters, drop, compute)
     schedule, as_map = architecture.schedule, architecture.as_map
     film = film_vector(alpha, warps, as_map=as_map, count=architecture.warps)
     told = embedding(layers, architecture, clock(alpha), labels, film)
     x = xp.concat([x_t, planes(schedule, alpha)], axis=1) if as_map else x_t
     y = unet(layers, architecture, xp.permute_dims(x, (0, 2, 3, 1)), told)
-    return xp.permute_dims(y, (0, 3, 1, 2))
+    return layers.fine(xp.permute_dims(y, (0, 3, 1, 2)))
 
 
 def embedding(layers: Layers, architecture: Architecture, noise: Any, labels: Any, film: Any) -> Any:
@@ -92,7 +118,9 @@ def embedding(layers: Layers, architecture: Architecture, noise: Any, labels: An
     check_film(film, batch, architecture.film)
     if film is not None:
         told = told + layers.linear("embedding.film", xp.astype(film, told.dtype))
-    return silu(layers.linear("embedding.second", silu(layers.linear("embedding.first", told))))
+    for name in ("embedding.first", "embedding.second"):
+        told = silu(layers.fine(layers.linear(name, told)))
+    return told
 
 
 def unet(layers: Layers, architecture: Architecture, x: Any, told: Any) -> Any:
@@ -118,7 +146,7 @@ def block(layers: Layers, name: str, plan: BlockPlan, x: Any, told: Any, sides: 
     """Apply a residual block: two convolutions with what is told between them, then maybe attention.
 
         h = conv_in(resample(silu(norm_in(x)))) + shift
-        y = (shortcut(resample(x)) + conv_out(silu(norm_out(h)))) / sqrt(2)
+        y = (shortcut(resample(x)) + conv_out(drop(silu(norm_out(h))))) / sqrt(2)
 
     Shapes: x (batch, H, W, inputs) -> (batch, H', W', outputs), where H', W' are H, W, or their halves rounded up
         ("down"), or the given `sides` ("up").
@@ -132,8 +160,9 @@ def block(layers: Layers, name: str, plan: BlockPlan, x: Any, told: Any, sides: 
         branch, x = double(branch, sides), double(x, sides)
     branch = layers.convolution(f"{name}.conv_in", branch)
     branch = branch + layers.linear(f"{name}.shift", told)[:, None, None, :]
-    branch = layers.convolution(f"{name}.conv_out", silu(layers.group_norm(f"{name}.norm_out", branch)))
-    x = (x + branch) * RESIDUAL_SCALE
+    branch = silu(layers.group_norm(f"{name}.norm_out", branch))
+    branch = branch if layers.drop is None else layers.drop(branch)
+    x = (x + layers.convolution(f"{name}.conv_out", branch)) * RESIDUAL_SCALE
     return attention(layers, f"{name}.attention", x) if plan.attention else x
 
 
@@ -143,9 +172,10 @@ def attention(layers: Layers, name: str, x: Any) -> Any:
     tokens = layers.linear(f"{name}.qkv", layers.group_norm(f"{name}.norm", x))
     tokens = xp.reshape(tokens, (batch, height * width, 3, channels))
     query, key, value = (tokens[:, :, part, :] for part in range(3))
-    scores = query @ xp.matrix_transpose(key) / math.sqrt(channels)
+    # coarse numbers, but a fine product: a large score that is rounded would change its exponential by far more
+    scores = layers.fine(query) @ xp.matrix_transpose(layers.fine(key)) / math.sqrt(channels)
     scores = xp.exp(scores - xp.max(scores, axis=2, keepdims=True))
-    mixed = (scores / xp.sum(scores, axis=2, keepdims=True)) @ value
+    mixed = layers.coarse(scores / xp.sum(scores, axis=2, keepdims=True)) @ value
     return (x + layers.linear(f"{name}.out", xp.reshape(mixed, x.shape))) * RESIDUAL_SCALE
 
 

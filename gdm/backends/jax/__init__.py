@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -12,27 +12,31 @@ import numpy as np
 from jax.tree_util import Partial, register_dataclass
 
 from gdm.backends import check_choice, unet
+from gdm.backends.jax.convolution import convolve
 from gdm.backends.network import Network
 from gdm.backends.plain import Plain
 from gdm.errors import BackendError
 
 
-def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolve with zeros around the image. Shapes: x (batch, H, W, C), kernel (C', C, 3, 3) -> (batch, H, W, C')"""
-    kernel = kernel.transpose(2, 3, 1, 0)  # of "OIHW" inside a scan, XLA on a CPU makes plain loops, 28 times slower
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
 register_dataclass(Network, data_fields=["parameters"], meta_fields=["architecture", "apply"])
-_FORWARD = jax.jit(partial(unet.forward, convolve), static_argnums=0)
+
+
+@cache
+def _forward(compute: Any) -> Callable[..., Any]:
+    """Return the network as a program, the same one every time: equal networks share their programs."""
+    return jax.jit(partial(unet.forward, convolve, compute=compute), static_argnums=0)
 
 
 class Jax(Plain):
-    """JAX on one device; functions of the core also run under `jax.jit`, `jax.grad` and `jax.vmap`."""
+    """JAX on one device; functions of the core also run under `jax.jit`, `jax.grad` and `jax.vmap`.
+
+    precision: arrays are float64 in "float64", else float32. Networks compute in the same, but in "tf32" a GPU rounds
+        what it multiplies to 11 bits (a CPU does not), and in "bfloat16" every device does, to 8 bits.
+    """
 
     name = "jax"
+    precisions = ("float32", "tf32", "bfloat16", "float64")
     traces = True
-    forward = staticmethod(_FORWARD)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.precision = check_choice("precision", precision, self.precisions)
@@ -41,6 +45,9 @@ class Jax(Plain):
                 "precision: JAX makes float64 arrays after jax.config.update('jax_enable_x64', True); call it first, "
                 "or set the environment variable JAX_ENABLE_X64=1"
             )
+        self.dtype = jax.numpy.float64 if self.precision == "float64" else jax.numpy.float32
+        self.compute = jax.numpy.bfloat16 if self.precision == "bfloat16" else None  # the type of a network's products
+        self.forward = _forward(self.compute)
         self._device = _find(device)
         self.device = f"{self._device.platform}:{self._device.id}"
 
@@ -48,7 +55,7 @@ class Jax(Plain):
         if not isinstance(values, jax.Array):
             values = np.asarray(values)
         floating = jax.numpy.issubdtype(values.dtype, jax.numpy.floating)
-        return jax.device_put(jax.numpy.asarray(values, dtype=self.precision if floating else None), self._device)
+        return jax.device_put(jax.numpy.asarray(values, dtype=self.dtype if floating else None), self._device)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(function, Network):  # compiled as it is, with its parameters as arguments
@@ -59,7 +66,8 @@ class Jax(Plain):
         return partial(_perform, task)
 
     def computing(self) -> AbstractContextManager[Any]:
-        return jax.default_matmul_precision("float32")  # on a GPU too; JAX's own default is coarser there
+        fast = self.precision in ("tf32", "bfloat16")
+        return jax.default_matmul_precision("tensorfloat32" if fast else "float32")  # of float32 products on a GPU
 
     @staticmethod
     def scan(body: Callable[[Any, Any], Any], carry: Any, tables: Any) -> Any:
