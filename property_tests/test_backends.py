@@ -199,9 +199,9 @@ def test_unknown_devices(name: str, device: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_unknown_precisions(name: str) -> None:
-    """What there is is listed, and the nearest named: float16 is none of torch's, bfloat16 is."""
+    """What there is is listed, and the nearest named: float16 is nobody's, bfloat16 is torch's and JAX's."""
     known, close = ("float32", "tf32", "bfloat16", "float64"), "bfloat16"
-    if name != "torch":
+    if name == "numpy":
         known, close = ("float32", "float64"), "float"
     with refused(BackendError, f"precision: expected one of {known}", f"'float16'; did you mean '{close}"):
         backends.get(name, precision="float16")

@@ -17,7 +17,6 @@ from gdm.backends.network import Network
 from gdm.backends.plain import Plain
 from gdm.errors import BackendError
 
-
 register_dataclass(Network, data_fields=["parameters"], meta_fields=["architecture", "apply"])
 
 
