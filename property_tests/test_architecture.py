@@ -27,7 +27,7 @@ REFERENCE = sorted((ROOT / "reference").rglob("*.py"))
 LAYERS = (
     ("errors", "frequency", "version"),
     ("arrays",),
-    ("pixels", "fused"),
+    ("pixels", "fused", "augment"),
     ("partition", "basis", "path"),
     ("families", "corner"),
     ("schedule",),

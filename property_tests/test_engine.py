@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from gdm.backends.torch import augment, engine
+from gdm import augment
+from gdm.backends.torch import engine
+from gdm.backends.torch.augment import bicubic
 from gdm.backends.torch.draws import Draws, draw
 from gdm.backends.world import Alone
 from gdm.config import TrainingConfig, from_dict
@@ -45,7 +47,7 @@ def one_by_one(trainer: Any, drawn: Any, images: np.ndarray, labels: np.ndarray)
     for i in range(len(images)):
         row = slice(i, i + 1)
         warp = augment.Draws(*(part[row] for part in drawn.warp))
-        x, told = augment.apply(to_unit(torch.tensor(images[row]), torch.float64), warp)
+        x, told = augment.apply(to_unit(torch.tensor(images[row]), torch.float64), warp, bicubic)
         start, end = (ends[i] for ends in drawn.spans)
         alpha = 1 - ((drawn.t[i] - start) / (end - start)).clamp(0, 1)
         spread = alpha[groups].reshape(x.shape)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdm.backends.torch import augment
+from gdm import augment
 from gdm.groupings import Groupings
 from gdm.objective import stratify
 from gdm.schedule import Spans
@@ -50,7 +50,8 @@ def draw(
         keys = torch.rand(batch, groupings.keys, **options)
         spans = groupings.spans(t, which.clamp_(max=len(groupings.members) - 1), keys)
     if training.augment:
-        warp = augment.draw(batch, training.augment, generator, dtype)
+        uniform = torch.rand(augment.UNIFORM, batch, **options)
+        warp = augment.drawn(uniform, torch.randn(augment.NORMAL, batch, **options), training.augment)
     if training.label_dropout:
         hidden = torch.rand(batch, **options) < training.label_dropout
     return Draws(z, t, spans, warp, hidden)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from gdm import state
-from gdm.backends.torch import augment
+from gdm import augment, state
+from gdm.backends.torch.augment import bicubic
 from gdm.backends.torch.draws import Draws, draw, mixed, rows
 from gdm.backends.torch.sharding import fill, gathered_anew, own, shard, whole
 from gdm.backends.world import share
@@ -110,7 +110,7 @@ class Trainer:
     def _loss(self, images: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:
         x, warped = to_unit(images, self.backend.dtype), None
         if draws.warp is not None:
-            x, warped = augment.apply(x, draws.warp)
+            x, warped = augment.apply(x, draws.warp, bicubic)
         weights = None
         if labels is not None:
             weights = class_weights(labels, len(x), self.classes).to(x.dtype)
