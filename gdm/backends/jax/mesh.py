@@ -1,0 +1,75 @@
+"""Arrays over several devices: a row of them, "data", along which batches, and if asked parameters, are split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "data"
+
+
+def over(devices: Iterable[jax.Device]) -> Mesh:
+    """Return the mesh of these devices in a row, those of a process next to each other, in order of the processes."""
+    ordered = sorted(devices, key=lambda device: device.process_index)
+    return Mesh(np.array(ordered), (AXIS,))
+
+
+def copies(mesh: Mesh) -> NamedSharding:
+    """Return the placement of an array that every device has."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def rows(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """Return the placement of an array that is split along an axis, whose length the number of devices divides."""
+    return NamedSharding(mesh, PartitionSpec(*(None,) * axis, AXIS))
+
+
+def pieces(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
+    """Return the placement of an array of this shape that takes the least memory of each device.
+
+    It is split along the longest axis that the number of devices divides (the first of equals), else copied: ZeRO
+    (Rajbhandari et al. 2020) for whatever is held once per parameter.
+    """
+    fitting = [axis for axis, length in enumerate(shape) if length and length % mesh.size == 0]
+    return rows(mesh, max(fitting, key=lambda axis: shape[axis])) if fitting else copies(mesh)
+
+
+def upload(mesh: Mesh, own: np.ndarray) -> jax.Array:
+    """Return a batch over the mesh of which `own` are this process's rows, without waiting for them to get there.
+
+    The number of this process's devices divides that of its rows, which is the same for all processes.
+
+    Shapes: (batch / processes, ...) -> (batch, ...)
+    """
+    return jax.make_array_from_process_local_data(rows(mesh), own)
+
+
+def whole(array: Any) -> np.ndarray:
+    """Return all of an array, in host memory. If it is spread over processes, all of them must ask.
+
+    Shapes: the array's; on a CPU it may be the array's own memory, which is not to be written to.
+    """
+    if not isinstance(array, jax.Array) or array.is_fully_addressable:
+        return np.asarray(array)
+    if array.is_fully_replicated:
+        return np.asarray(array.addressable_data(0))
+    return multihost_utils.process_allgather(array, tiled=True)
+
+
+_copied = jax.jit(lambda array, placement: jax.lax.with_sharding_constraint(array, placement), static_argnums=1)
+
+
+def here(array: jax.Array) -> jax.Array:
+    """Return all of an array on the first of this process's devices that has a part of it, without the host.
+
+    If it is in pieces, on several processes, all of them must ask.
+    """
+    if not array.is_fully_replicated:
+        mesh: Any = array.sharding
+        array = _copied(array, copies(mesh.mesh))
+    return array.addressable_data(0)
