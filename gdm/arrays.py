@@ -175,6 +175,22 @@ def readable(x: Array, *, wait: bool = False) -> bool:
     return True
 
 
+def seen(x: A) -> A:
+    """Return what a check computes with, of an array that is `readable`: JAX's as NumPy's.
+
+    While JAX traces a program, whatever it computes is traced, of values that are known as well.
+    """
+    return np.asarray(x) if _library(namespace(x)) == "jax" else x  # type: ignore[return-value]
+
+
+def extremes(x: Array) -> tuple[float, float] | None:
+    """Return the smallest and largest number in `x`; None where it is empty or not `readable`."""
+    if not math.prod(x.shape) or not readable(x):
+        return None
+    x = seen(x)
+    return float(namespace(x).min(x)), float(namespace(x).max(x))
+
+
 def check_event(x: Array, shape: tuple[int, ...], name: str) -> None:
     """Check that `x` is a floating-point batch of events, (batch, *shape)."""
     check_floating(x, name)
@@ -195,6 +211,7 @@ def check_floating(x: Array, name: str) -> None:
 def check_finite(x: Array, name: str) -> None:
     """Check that concrete `x` holds no NaN and no infinity; waits for an accelerator."""
     if readable(x, wait=True):
+        x = seen(x)
         xp = namespace(x)
         if (
             math.prod(x.shape) and not float(xp.max(xp.abs(x))) < math.inf
@@ -209,13 +226,10 @@ def check_time(t: Array, batch: int | None = None) -> None:
     if len(t.shape) != 1 or (batch is not None and t.shape[0] != batch):
         expected = "(batch,)" if batch is None else f"({batch},)"
         raise ShapeError(f"t: expected one time per sample, {expected}, got {tuple(t.shape)}; use t.reshape(-1)")
-    xp = namespace(t)
-    if t.shape[0] and readable(t):
-        low, high = float(xp.min(t)), float(xp.max(t))
-        if not (low >= 0 and high <= 1):  # so written, NaN fails
-            raise TimeRangeError(
-                f"t: expected times in [0, 1] (0 is data, 1 is noise), got {low:g} to {high:g}; rescale t"
-            )
+    found = extremes(t)
+    if found and not (found[0] >= 0 and found[1] <= 1):  # so written, NaN fails
+        got = "{:g} to {:g}".format(*found)
+        raise TimeRangeError(f"t: expected times in [0, 1] (0 is data, 1 is noise), got {got}; rescale t")
 
 
 def per_sample(orders: Array, t: Array, k: int) -> None:
@@ -225,7 +239,11 @@ def per_sample(orders: Array, t: Array, k: int) -> None:
         raise DTypeError(f"orders: expected integers, got {orders.dtype}; give group numbers 0 to {k - 1}")
     if len(orders.shape) != 2 or orders.shape[1] != k or orders.shape[0] != t.shape[0]:
         raise ShapeError(f"orders: expected ({t.shape[0]}, {k}), one order per sample, got {tuple(orders.shape)}")
-    if readable(orders) and not bool(xp.all(xp.sort(orders, axis=1) == index(range(k), orders))):
+    if not readable(orders):
+        return
+    orders = seen(orders)
+    xp = namespace(orders)
+    if not bool(xp.all(xp.sort(orders, axis=1) == index(range(k), orders))):
         raise ValueRangeError(f"orders: expected every row to hold 0 to {k - 1} once each; got something else")
 
 

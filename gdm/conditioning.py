@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdm.arrays import A, Array, index, namespace, readable
+from gdm.arrays import A, Array, extremes, index, namespace
 from gdm.errors import ShapeError, ValueRangeError
 from gdm.schedule import Schedule
 
@@ -95,8 +95,8 @@ def class_weights(labels: Any, batch: int, classes: int) -> Any:
     xp = namespace(labels)
     if tuple(labels.shape) != (batch,) or xp.isdtype(labels.dtype, "real floating"):
         raise ShapeError(f"{expected}, got {tuple(labels.shape)} of {labels.dtype}; one label per image?")
-    if readable(labels):
-        low, high = int(xp.min(labels)), int(xp.max(labels))
-        if low < 0 or high >= classes:
-            raise ValueRangeError(f"labels: need 0 to {classes - 1}, got {low} to {high}; do they count from 1?")
+    found = extremes(labels)
+    if found and not (found[0] >= 0 and found[1] < classes):
+        got = "{:g} to {:g}".format(*found)
+        raise ValueRangeError(f"labels: need 0 to {classes - 1}, got {got}; do they count from 1?")
     return labels[:, None] == index(range(classes), labels)
