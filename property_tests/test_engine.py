@@ -11,9 +11,10 @@ import torch
 from gdm import augment
 from gdm.backends.torch import engine
 from gdm.backends.torch.augment import bicubic
-from gdm.backends.torch.draws import Draws, draw
+from gdm.backends.torch.draws import Random
 from gdm.backends.world import Alone
 from gdm.config import TrainingConfig, from_dict
+from gdm.draws import Draws, draw
 from gdm.groupings import Groupings
 from gdm.pixels import to_unit
 from gdm.preparation import prepare
@@ -67,7 +68,7 @@ def test_the_loss_is_that_of_the_samples(accumulate: int) -> None:
     config = {**EVERYTHING, "training": {**TRAINING, "mask_pending": True, "accumulate": accumulate}}
     trainer, rng = trainer_of(config), np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (16, 1, 8, 8), np.uint8), rng.integers(0, 10, 16)
-    drawn = draw(0, 5, 16, trainer.groupings, trainer.training, torch.device("cpu"), torch.float64)
+    drawn = draw(Random(0, 5, "cpu", torch.float64), 16, trainer.groupings, trainer.training)
     assert drawn.hidden is not None and 0 < drawn.hidden.sum() < 16
     expected = one_by_one(trainer, drawn, images, labels)
     agree(float(trainer.step(images, labels, 5, 0.0, 1.0)), expected, 1e-12)
@@ -78,7 +79,7 @@ def draws(seed: int = 0, step: int = 0, batch: int = 900, **changes: Any) -> Dra
     shape = (1, 4, 4)
     members = (Schedule.rows(shape, 2), Schedule.columns(shape, 2), Schedule.vanilla(shape))
     training = TrainingConfig(**changes)
-    return draw(seed, step, batch, Groupings(members), training, torch.device("cpu"), torch.float64)
+    return draw(Random(seed, step, "cpu", torch.float64), batch, Groupings(members), training)
 
 
 def test_a_step_draws_from_its_number_and_the_seed() -> None:
@@ -102,7 +103,7 @@ def test_dropout_follows_from_step_and_process(monkeypatch: pytest.MonkeyPatch) 
     """With all else held fast, two steps, and two processes, drop other features; the same one drops the same."""
     config = {**SMALL, "network": {**SMALL["network"], "dropout": 0.5}}
     trainer, images, labels = trainer_of(config), np.zeros((8, 1, 8, 8), np.uint8), np.zeros(8, np.int64)
-    same = draw(0, 0, 1, trainer.groupings, trainer.training, torch.device("cpu"), torch.float32)
+    same = draw(Random(0, 0, "cpu", torch.float32), 1, trainer.groupings, trainer.training)
     fixed = repeated(same, 16)
     monkeypatch.setattr(engine, "draw", lambda *_: fixed)
     losses = {}

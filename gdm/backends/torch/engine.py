@@ -12,16 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from gdm import augment, state
+from gdm import state
 from gdm.backends.torch.augment import bicubic
-from gdm.backends.torch.draws import Draws, draw, mixed, rows
+from gdm.backends.torch.draws import Random, mixed
 from gdm.backends.torch.sharding import fill, gathered_anew, own, shard, whole
 from gdm.backends.world import share
-from gdm.conditioning import class_weights
+from gdm.draws import Draws, draw, rows
 from gdm.errors import ConfigError
 from gdm.groupings import Groupings
-from gdm.objective import direction_loss
-from gdm.pixels import to_unit
+from gdm.learning import batch_loss
 
 if TYPE_CHECKING:
     from gdm.backends.torch import Torch
@@ -97,9 +96,9 @@ class Trainer:
         self, images: np.ndarray, labels: np.ndarray | None, step: int
     ) -> Iterator[tuple[tuple[Tensor, Tensor | None, Draws], AbstractContextManager[Any]]]:
         """Yield images, labels and random numbers for each backward pass; gradients are exchanged in the last one."""
-        place, batch = self.backend.place, self.training.batch
-        drawn = draw(self.seed, step, batch, self.groupings, self.training, place, self.backend.dtype)
-        mine = rows(drawn, share(batch, self.world))
+        random = Random(self.seed, step, self.backend.place, self.backend.dtype)
+        drawn = draw(random, self.training.batch, self.groupings, self.training)
+        mine = rows(drawn, share(self.training.batch, self.world))
         x, told = self.backend.upload(images), None if labels is None else self.backend.upload(labels)
         parts, size = self.training.accumulate, len(images) // self.training.accumulate
         for part in range(parts):
@@ -108,27 +107,20 @@ class Trainer:
             yield (x[chosen], None if told is None else told[chosen], rows(mine, chosen)), waiting
 
     def _loss(self, images: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:
-        x, warped = to_unit(images, self.backend.dtype), None
-        if draws.warp is not None:
-            x, warped = augment.apply(x, draws.warp, bicubic)
-        weights = None
-        if labels is not None:
-            weights = class_weights(labels, len(x), self.classes).to(x.dtype)
-            weights = weights if draws.hidden is None else weights.masked_fill(draws.hidden[:, None], 0)
-
-        def network(x_t: Tensor, alpha: Tensor) -> Tensor:
+        def network(*told: Tensor | None) -> Tensor:
             with self.backend.computing():
-                return self.called(x_t, alpha, weights, warped)
+                return self.called(*told)
 
-        return direction_loss(
+        return batch_loss(
             network,
-            x,
-            draws.z,
-            draws.t,
-            self.groupings.schedule,
-            weighting=self.training.weighting,
-            mask_pending=self.training.mask_pending,
-            orders=draws.spans,
+            images,
+            labels,
+            draws,
+            groupings=self.groupings,
+            training=self.training,
+            classes=self.classes,
+            dtype=self.backend.dtype,
+            sample=bicubic,
         )
 
     def state(self) -> dict[str, np.ndarray]:
