@@ -70,4 +70,4 @@ def rows(tree: Any, chosen: slice) -> Any:
 def _whole_below(count: int, uniforms: Any) -> Any:
     """Turn uniform numbers in [0, 1) into 0, ..., count - 1, all as likely; a product may round up to count."""
     xp = namespace(uniforms)
-    return xp.clip(xp.astype(uniforms * count, xp.int32), 0, count - 1)
+    return xp.astype(xp.clip(uniforms * count, 0.0, count - 1.0), xp.int32)
