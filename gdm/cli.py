@@ -111,8 +111,8 @@ Groupwise diffusion models: train, sample, look.
 
 @contextmanager
 def _first_process_speaks() -> Iterator[None]:
-    """Of the processes that torchrun starts, let number 0 alone print; errors are every process's own."""
-    if os.environ.get("RANK", "0") == "0":
+    """Of the processes of torchrun, or of JAX, let number 0 alone print; errors are every process's own."""
+    if os.environ.get("RANK", os.environ.get("JAX_PROCESS_ID", "0")) == "0":
         yield
         return
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):

@@ -191,13 +191,11 @@ class Model:
         """Return how many of n images to generate at once, by the memory that a small call of the network takes."""
         known, rows = self.groups or self.schedule.partition, sampling.widening(guidance)
 
-        def call(count: int) -> None:
+        def given(count: int) -> tuple[Any, ...]:
             shapes = [(count * rows, *known.shape), (count * rows, known.k), (count * rows, len(self.classes))]
-            given = [self.backend.asarray(np.zeros(shape, np.float32)) for shape in shapes[: 2 + bool(self.classes)]]
-            with self.backend.inference(), self.backend.computing():
-                self.network(*given)
+            return tuple(self.backend.asarray(np.zeros(s, np.float32)) for s in shapes[: 2 + bool(self.classes)])
 
-        return self.backend.batch_for(call, n)
+        return self.backend.batch_for(self.network, given, n)
 
     def parents(self, schedule: Schedule) -> np.ndarray | None:
         """Return the group of `schedule` for each group that the network is told alpha of; None if they are the same.
@@ -263,10 +261,11 @@ class Model:
         classes = sampling.class_numbers(labels, self.classes, n)
         sampling.check_guidance(task.guidance, self.classes, self.spec.training.label_dropout)
         size, one_size = batch or self.batch_for(n, task.guidance), self.program is not None or self.backend.traces
+        parts = self.backend.parts
 
         def part(rows: np.ndarray, size: int) -> Any:
-            """Solve for these rows; what is compiled gets batches of one size, whose excess is dropped."""
-            whole = sampling.filled(rows, size) if one_size else rows
+            """Solve for these rows; what is compiled gets batches of one size for all devices; the excess is dropped."""
+            whole = sampling.filled(rows, -(-size // parts) * parts) if one_size else rows
             told = None if classes is None else sampling.told(classes[whole], len(self.classes), task.guidance)
             given = (None if told is None else self.backend.asarray(told), *events(whole))
             solved = self._performed(task, given, None if watch is None else partial(watch, len(rows)))

@@ -35,8 +35,8 @@ def in_batches(n: int, size: int, solve: Callable[[np.ndarray, int], Any], backe
         try:
             with backend.inference():  # not around the yield: it would hold for whoever reads
                 part = solve(rows, size)
-        except backend.out_of_memory:
-            if size == 1:
+        except Exception as error:
+            if size == 1 or not backend.is_out_of_memory(error):
                 raise
             warnings.warn(f"a batch of {size} does not fit into memory; halving it", RuntimeWarning, stacklevel=2)
             size = (size + 1) // 2

@@ -240,8 +240,8 @@ def test_a_framework_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_cpu_takes_64_samples_at_once() -> None:
     for name in KINDS:
         backend = backends.get(name, device="cpu")
-        assert [backend.batch_for(lambda count: None, most) for most in (1, 63, 64, 50000)] == [1, 63, 64, 64]
-        assert MemoryError in backend.out_of_memory and backend.world().size == 1
+        sizes = [backend.batch_for(print, lambda count: (), most) for most in (1, 63, 64, 50000)]  # nothing is called
+        assert sizes == [1, 63, 64, 64] and backend.world().size == 1
 
 
 def test_a_gpu_takes_what_fits_into_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ class Backend(Protocol):
     precision: str
     precisions: tuple[str, ...]  # those there are
     traces: bool  # whether loops are compiled as a whole, anew for every shape
-    out_of_memory: tuple[type[Exception], ...]  # what is raised when memory does not suffice
+    parts: int  # devices over which `whole` spreads a batch, where their number divides it
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None: ...
 
@@ -55,8 +55,12 @@ class Backend(Protocol):
         """Return a context in which no gradients are recorded."""
         ...
 
-    def batch_for(self, call: Callable[[int], object], most: int) -> int:
-        """Return how many samples, at most `most`, fit into memory at once, where call(count) runs the network."""
+    def batch_for(self, network: Callable[..., Any], given: Callable[[int], tuple[Any, ...]], most: int) -> int:
+        """Return how many samples, at most `most`, fit into memory at once; given(count): the network's arguments."""
+        ...
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Tell whether an error says that memory does not suffice."""
         ...
 
     def world(self) -> World:

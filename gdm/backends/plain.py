@@ -19,13 +19,13 @@ from gdm.fused import adder
 
 
 class Plain:
-    """One process, nothing to wait for, networks that are not trained; NumPy and, for the time being, JAX."""
+    """One process, nothing to wait for, networks that are not trained: what NumPy is, and JAX goes on from."""
 
     name: str
     precision: str
     precisions: tuple[str, ...] = ("float32", "float64")
     traces = False
-    out_of_memory = (MemoryError,)
+    parts = 1
     adder = staticmethod(adder)
     asarray: Callable[..., Any]
     forward: Callable[..., Any]  # (architecture, parameters, x_t, alpha, labels, warps) -> u
@@ -42,8 +42,11 @@ class Plain:
     def computing(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
-    def batch_for(self, call: Callable[[int], object], most: int) -> int:
+    def batch_for(self, network: Callable[..., Any], given: Callable[[int], tuple[Any, ...]], most: int) -> int:
         return min(HOST_BATCH, most)
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        return isinstance(error, MemoryError)
 
     def wait(self) -> None:
         pass
@@ -71,7 +74,5 @@ class Plain:
         network.parameters.update({name: self.asarray(value) for name, value in parameters.items()})
 
     def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:
-        raise UnsupportedError(
-            f"training: expected backend 'torch', got {self.name!r}, which gdm does not train on yet; train with torch, "
-            "and sample with any backend"
-        )
+        remedy = 'set backend = "torch" or "jax"; a trained network is sampled with any backend'
+        raise UnsupportedError(f"training: expected backend 'torch' or 'jax', got {self.name!r}; {remedy}")

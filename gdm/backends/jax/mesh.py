@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 AXIS = "data"
 
 
-def over(devices: Iterable[jax.Device]) -> Mesh:
+def over(devices: Iterable[Any]) -> Mesh:
     """Return the mesh of these devices in a row, those of a process next to each other, in order of the processes."""
     ordered = sorted(devices, key=lambda device: device.process_index)
     return Mesh(np.array(ordered), (AXIS,))
@@ -61,15 +61,11 @@ def whole(array: Any) -> np.ndarray:
     return multihost_utils.process_allgather(array, tiled=True)
 
 
-_copied = jax.jit(lambda array, placement: jax.lax.with_sharding_constraint(array, placement), static_argnums=1)
+def here(mesh: Mesh, tree: Any) -> Any:
+    """Return a tree of arrays over a mesh on the first of this process's devices, without the host.
 
-
-def here(array: jax.Array) -> jax.Array:
-    """Return all of an array on the first of this process's devices that has a part of it, without the host.
-
-    If it is in pieces, on several processes, all of them must ask.
+    If one is in pieces, all processes must ask.
     """
-    if not array.is_fully_replicated:
-        mesh: Any = array.sharding
-        array = _copied(array, copies(mesh.mesh))
-    return array.addressable_data(0)
+    if not all(array.is_fully_replicated for array in jax.tree_util.tree_leaves(tree)):
+        tree = jax.jit(lambda tree: tree, out_shardings=copies(mesh))(tree)
+    return jax.tree_util.tree_map(lambda array: array.addressable_data(0), tree)

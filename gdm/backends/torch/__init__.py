@@ -24,7 +24,7 @@ class Torch:
     name = "torch"
     precisions = ("float32", "tf32", "bfloat16", "float64")
     traces = False
-    out_of_memory = (MemoryError, torch.OutOfMemoryError)
+    parts = 1
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.precision = check_choice("precision", precision, self.precisions)
@@ -75,9 +75,18 @@ class Torch:
     def inference(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
 
-    def batch_for(self, call: Callable[[int], object], most: int) -> int:
-        on_gpu = self.place.type == "cuda"
-        return memory.batch_for(self.place, call, most) if on_gpu else min(HOST_BATCH, most)
+    def batch_for(self, network: Callable[..., Any], given: Callable[[int], tuple[Any, ...]], most: int) -> int:
+        if self.place.type != "cuda":
+            return min(HOST_BATCH, most)
+
+        def call(count: int) -> None:
+            with self.inference(), self.computing():
+                network(*given(count))
+
+        return memory.batch_for(self.place, call, most)
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        return isinstance(error, MemoryError | torch.OutOfMemoryError)
 
     scan = staticmethod(NumPy.scan)  # eager: a plain loop over rows
 
