@@ -54,6 +54,7 @@ def announced() -> bool:
 
 def _initialize() -> None:
     size, rank = _number("JAX_NUM_PROCESSES"), _number("JAX_PROCESS_ID")
+    jax.config.update("jax_enable_preemption_service", False)  # it takes SIGTERM away, at which gdm saves and stops
     try:
         jax.distributed.initialize(num_processes=size, process_id=rank)
     except (ValueError, TypeError) as error:
