@@ -38,10 +38,11 @@ class Model:
     labels: class numbers or names, one for all images or one each.
     guidance: u_none + guidance (u_class - u_none) in place of u_class, for a model with classes that was trained
         with label_dropout. 1 is no guidance, 0 is no class; others cost twice as much.
-    batch: images at once; None is as many as fit into a GPU's memory under torch, else 64. Images do not depend
-        on it, to rounding.
+    batch: images at once; None is as many as fit into the memory of GPUs, 64 on a CPU. Images do not depend on it,
+        to rounding.
 
-    On JAX, a call is one compiled program, kept for calls that differ in seed, images or labels alone.
+    On JAX, a call is one compiled program, kept for calls that differ in seed, images or labels alone, and a batch is
+    spread over all devices of this process, unless the backend was made for one ("gpu:0").
     """
 
     network: Any

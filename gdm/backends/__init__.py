@@ -124,7 +124,8 @@ _BACKENDS = {
 def get(name: str, device: str | None = None, precision: str | None = None) -> Backend:
     """Return the backend called "numpy", "torch" or "jax".
 
-    device: "cpu", "cuda", "cuda:1", ...; None or "auto" takes the best there is.
+    device: "cpu", "cuda", "cuda:1", ...; None or "auto" takes the best there is. On JAX, which knows "gpu" and "tpu" too,
+        a name without a number, and "auto", are all devices of that kind, on torch the first or `torchrun`'s.
     precision: "float32" (None) or "float64", the floating point of the arrays it makes; for torch and jax also "tf32"
         and "bfloat16": float32 arrays, and networks whose products are faster and coarser ("tf32" on a GPU alone).
 

@@ -42,7 +42,8 @@ def pieces(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
 def upload(mesh: Mesh, own: np.ndarray) -> jax.Array:
     """Return a batch over the mesh of which `own` are this process's rows, without waiting for them to get there.
 
-    The number of this process's devices divides that of its rows, which is the same for all processes.
+    The number of this process's devices divides that of its rows, which is the same for all processes. On a CPU the
+    batch may be the very memory of `own`, which is not to be written to any more.
 
     Shapes: (batch / processes, ...) -> (batch, ...)
     """
