@@ -67,12 +67,20 @@ class Layers(NamedTuple):
 
     def group_norm(self, name: str, x: Any) -> Any:
         """Bring groups of channels to mean 0 and variance 1 over all pixels, then scale and shift each channel."""
-        x, xp, groups = self.fine(x), namespace(x), group_count(x.shape[-1])
-        parts = xp.reshape(x, (x.shape[0], -1, groups, x.shape[-1] // groups))
-        centred = parts - xp.mean(parts, axis=(1, 3), keepdims=True)
-        variance = xp.mean(centred * centred, axis=(1, 3), keepdims=True)
-        normal = xp.reshape(centred / xp.sqrt(variance + NORM_EPSILON), x.shape)
-        return normal * self.parameters[f"unet.{name}.weight"] + self.parameters[f"unet.{name}.bias"]
+        x, xp = self.fine(x), namespace(x)
+        centred = x - self._over_group(xp.mean(x, axis=(1, 2)))
+        deviation = xp.sqrt(self._over_group(xp.mean(centred * centred, axis=(1, 2))) + NORM_EPSILON)
+        return centred * (self.parameters[f"unet.{name}.weight"] / deviation) + self.parameters[f"unet.{name}.bias"]
+
+    @staticmethod
+    def _over_group(means: Any) -> Any:
+        """Average channels over their group. Shapes: (batch, C) -> (batch, 1, 1, C)
+
+        Images themselves are not reshaped to groups: loops over four channels are slow.
+        """
+        xp, (batch, channels) = namespace(means), means.shape
+        parts = xp.reshape(means, (batch, group_count(channels), -1))
+        return xp.reshape(xp.broadcast_to(xp.mean(parts, axis=2, keepdims=True), parts.shape), (batch, 1, 1, channels))
 
 
 def forward(
