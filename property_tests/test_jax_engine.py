@@ -27,7 +27,7 @@ from property_tests.support import agree, arrays, refused, same_bits
 
 jax.config.update("jax_enable_x64", True)
 
-ROUNDING = 1e-5  # relative: optax corrects the bias of the moments by powers of 0.999 in float32, also for float64
+ROUNDING = 1e-9  # in float64; seen after 40 steps: losses 2e-14, tensors 3e-12 of their largest number
 EVERYTHING: dict[str, Any] = {
     **SMALL,
     "seed": 2**40 + 5,
@@ -89,7 +89,7 @@ def test_a_step_is_that_of_torch(shared: None) -> None:
 def same_state(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
     assert ours.keys() == theirs.keys() and ours["optimizer.step"] == theirs["optimizer.step"]
     for name, value in ours.items():
-        assert value.dtype == theirs[name].dtype and abs(value).max() > 0 or name.endswith("bias"), name
+        assert (value.dtype == theirs[name].dtype and abs(value).max() > 0) or name.endswith("bias"), name
         scale = abs(theirs[name]).max() + 1e-300
         agree(value / scale, theirs[name] / scale, ROUNDING, name)
 
@@ -154,21 +154,6 @@ def test_runs_that_differ_in_how_they_are_watched_share_a_program() -> None:
     one, other = (prepare(config("jax", steps=steps, log_every=steps)).trainer for steps in (6, 9))
     assert one.recipe == other.recipe and hash(one.recipe) == hash(other.recipe)
     assert one.recipe != prepare(config("jax", clip=0.7)).trainer.recipe
-
-
-def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
-    """Neither weights nor moments; the average goes on towards the weights."""
-    trainer = awake(prepare(config("jax")))
-    tensors = trainer.state()
-    tensors["network.unet.head.bias"] = np.full_like(tensors["network.unet.head.bias"], 1e200)
-    trainer.load_state(tensors)
-    loss = trainer.step(np.zeros((16, 1, 8, 8), np.uint8), np.zeros(16, np.int64), 0, 1e-3, 0.5)
-    assert np.isnan(float(loss))
-    for name, value in trainer.state().items():
-        expected = tensors[name]
-        if name.startswith("ema."):
-            expected = (expected + tensors[name.replace("ema.", "network.")]) / 2
-        agree(value, expected, 1e-12, name)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -158,7 +158,7 @@ def _take_step(
     gradient = lax.with_sharding_constraint(packing.pack(gradients, recipe.shapes, recipe.size), recipe.place)
     norm = jnp.linalg.norm(gradient)
     if recipe.training.clip:
-        gradient = gradient * jnp.minimum(1.0, recipe.training.clip / norm)
+        gradient = gradient * jnp.minimum(1.0, recipe.training.clip / (norm + 1e-6))  # as torch clips
     update, moments = recipe.optimizer.update(gradient, training.moments)
     finite, before = jnp.isfinite(norm), (training.weights, training.moments)
     after = (training.weights - rate * update, moments)
