@@ -8,10 +8,12 @@ For each size both backends take turns in one process, on the same config:
     sample    `Model.generate`, 64 images (`--images`) in few steps (`--steps`)
     solver    the same with a network that costs nothing and many steps, so that all time is the sampler's
 
-"first" is the first call, which on JAX compiles; it does not count in "us per step", of training or of sampling. "ratio" is PyTorch's time over JAX's, above 1 where JAX is faster, one for each round.
+"first" is the first call, which on JAX compiles; it does not count in "us per step", of training or of sampling.
+"ratio" is PyTorch's time over JAX's, above 1 where JAX is faster, one for each round.
 
-Data and weights are random: uint8 images of the data set's shape. On a CPU, `--threads` cores are used by either
-(None: all). A GPU's memory is shared: set XLA_PYTHON_CLIENT_PREALLOCATE=false. Compare numbers of one machine alone.
+Data and weights are random: uint8 images of the data set's shape. On a CPU either side uses `--threads` cores. On a GPU
+both share its memory: set XLA_PYTHON_CLIENT_PREALLOCATE=false. JAX asks the system anew for a step's memory, for
+which it waits less with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 on Linux.
 """
 
 from __future__ import annotations

@@ -162,6 +162,24 @@ def test_a_network_is_mapped_and_compiled_like_any_function() -> None:
     agree(jax.vmap(lambda network: network(x, alpha))(both), np.stack([expected, output]))
 
 
+@pytest.mark.parametrize("channels", [4, 12, 44])
+@pytest.mark.parametrize("mean", [0.0, 300.0])
+def test_group_norm_is_that_of_torch(channels: int, mean: float) -> None:
+    """Of all counts of groups, from one to several channels in each, and where the mean hides the deviation.
+
+    A mean is a sum of 20 numbers, rounded up to 20 times by 2^-24 of at most 20 means; the deviation is 1.
+    """
+    x = (mean + arrays(1, 3, 5, 4, channels)).astype(np.float32)
+    weight, bias = arrays(2, channels), arrays(3, channels)
+    named = {"unet.n.weight": weight.astype(np.float32), "unet.n.bias": bias.astype(np.float32)}
+    exact = [torch.tensor(value, dtype=torch.float64) for value in (x.transpose(0, 3, 1, 2), weight, bias)]
+    count = architecture.group_count(channels)
+    expected = torch.nn.functional.group_norm(exact[0], count, *exact[1:], eps=architecture.NORM_EPSILON)
+    got = unet.Layers(convolve, named).group_norm("n", x)
+    assert got.dtype == np.float32
+    agree(got.transpose(0, 3, 1, 2), expected, 1e-6 + 20 * mean * 2**-24)
+
+
 @pytest.mark.parametrize("half", [-1e4, -800.0, -90.0, -1.0, 0.0, 1e-3, 2.0, 1e4])
 def test_silu_neither_overflows_nor_do_its_slopes(half: float) -> None:
     for dtype in (np.float32, np.float64):

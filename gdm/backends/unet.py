@@ -62,8 +62,9 @@ class Layers(NamedTuple):
 
     def fine(self, x: Any) -> Any:
         """Return numbers in the type of the parameters."""
-        like = self.parameters["unet.stem.weight"].dtype
-        return x if self.compute is None else namespace(x).astype(x, like, copy=False)
+        if self.compute is None:
+            return x
+        return namespace(x).astype(x, self.parameters["unet.stem.weight"].dtype, copy=False)
 
     def group_norm(self, name: str, x: Any) -> Any:
         """Bring groups of channels to mean 0 and variance 1 over all pixels, then scale and shift each channel."""
