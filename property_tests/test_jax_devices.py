@@ -25,13 +25,28 @@ import pytest
 from PIL import Image
 
 import gdm
-from gdm import backends, cli
+from gdm import backends, checkpoint, cli, training
 from gdm.backends.jax import Jax, memory, mesh, processes
 from gdm.backends.world import Alone
-from gdm.errors import BackendError
+from gdm.config import from_dict
+from gdm.errors import BackendError, ConfigError
+from gdm.preparation import prepare
 from property_tests.runs import SMALL, smooth, untrained
 from property_tests.support import agree, refused, same_bits
 
+ROUNDING = 1e-12  # float64: what the order of sums over a batch leaves after six steps
+LESSONS: dict[str, Any] = {
+    "backend": "jax",
+    "precision": "float64",
+    "data": {"source": "digits", "labels": True, "flip": True},
+    "schedule": {"kind": "blockwise", "grid": [2, 2], "order": "random"},
+    "groupings": [{"kind": "rows"}],
+    "network": {"channels": 8, "multipliers": [1], "blocks": 1, "attention": [], "dropout": 0.3},
+    "training": {
+        "steps": 6, "batch": 16, "accumulate": 2, "log_every": 1, "save_every": 3,
+        "augment": 0.3, "label_dropout": 0.2, "sample_every": 6, "sample_steps": 4,
+    },
+}  # fmt: skip
 ROOT = Path(__file__).parent.parent
 SAMPLE = "-n", "5", "--steps", "4", "--backend", "jax"
 
@@ -102,13 +117,10 @@ def arrays_go_where_they_are_to(_: Path) -> None:
     row = mesh.over(reversed(jax.devices()))
     for shape, split in {(8, 3): 0, (3, 8): 1, (4, 12, 5): 1, (8, 8): 0, (3, 5): None, (): None, (0, 4): 1}.items():
         values = np.arange(float(np.prod(shape))).reshape(shape)
-        array = jax.device_put(values, mesh.pieces(row, shape))
+        array = jax.device_put(values, mesh.copies(row) if split is None else mesh.rows(row, split))
         part = [length // (4 if axis == split else 1) for axis, length in enumerate(shape)]
         assert [shard.data.shape for shard in array.addressable_shards] == [tuple(part)] * 4
         same_bits(mesh.whole(array), values)
-        there = mesh.here(row, {"a": array})["a"]
-        same_bits(there, values)
-        assert len(there.devices()) == 1
     batch = np.arange(24).reshape(8, 3).astype(np.uint8)
     array = mesh.upload(row, batch)
     same_bits(mesh.whole(array), batch)
@@ -131,8 +143,52 @@ def a_backend_takes_all_devices_of_a_kind_or_one(_: Path) -> None:
     Jax().wait()
 
 
+def trained(run: Path, name: str, **changes: Any) -> checkpoint.Checkpoint:
+    """Train on the devices of this name, in the folder `name` beside `run`."""
+    options = {**LESSONS["training"], **changes}
+    folder = run.parent / "trained" / name
+    training.train(from_dict({**LESSONS, "device": name.split()[0], "training": options}), folder, progress=False)
+    return checkpoint.latest(folder)
+
+
+def same_up_to_rounding(ours: checkpoint.Checkpoint, theirs: checkpoint.Checkpoint) -> None:
+    assert ours.step == theirs.step and ours.tensors.keys() == theirs.tensors.keys()
+    for name, tensor in ours.tensors.items():
+        agree(tensor, theirs.tensors[name], ROUNDING, name)
+
+
+def training_is_that_of_one_device(run: Path) -> None:
+    """The losses and all tensors: dropout and every other random number belong to a sample, wherever it is."""
+    one = trained(run, "cpu:1")
+    same_up_to_rounding(trained(run, "cpu copied"), one)
+    same_up_to_rounding(trained(run, "cpu spread", shard=True), one)
+    trained(run, "cpu begun", steps=3, shard=True)
+    same_up_to_rounding(trained(run, "cpu begun"), one)
+    losses = [
+        [line["loss"] for line in checkpoint.read_metrics(run.parent / "trained" / name)]
+        for name in ("cpu:1", "cpu copied", "cpu spread")
+    ]
+    assert len(losses[0]) == 6
+    agree(np.array(losses[1:]), np.array([losses[0]] * 2), ROUNDING)
+
+
+def every_device_holds_what_it_should(_: Path) -> None:
+    """A copy of the weights, or a quarter, also after a step; a quarter of the batch."""
+    for shard, parts in ((False, 1), (True, 4)):
+        options = {**LESSONS["training"], "shard": shard}
+        trainer = prepare(from_dict({**LESSONS, "device": "cpu", "training": options})).trainer
+        for _turn in range(2):
+            for vector in (trainer.training.weights, trainer.training.average, trainer.training.moments.nu):
+                assert [4 * len(piece.data) for piece in vector.addressable_shards] == [4 * len(vector) // parts] * 4
+            trainer.step(np.zeros((16, 1, 8, 8), np.uint8), np.zeros(16, np.int64), 0, 1e-3, 0.9)
+    with refused(ConfigError, "a multiple of 4 devices x training.accumulate = 3", "got 16"):
+        prepare(from_dict({**LESSONS, "training": {**LESSONS["training"], "accumulate": 3}}))
+
+
 ON_FOUR = (
     images_are_those_of_one_device,
+    training_is_that_of_one_device,
+    every_device_holds_what_it_should,
     every_device_does_its_part_by_one_program,
     a_network_is_copied_once_and_anew_when_it_changes,
     arrays_go_where_they_are_to,
@@ -171,12 +227,10 @@ def arrays_are_whole_in_every_process(_: Path) -> None:
     batch = np.concatenate([own - 100 * rank, own - 100 * rank + 100])
     array = mesh.upload(row, own)
     same_bits(mesh.whole(array), batch)
-    piece = jax.jit(lambda x: x.T, out_shardings=mesh.pieces(row, (3, 8)))(array)
+    piece = jax.jit(lambda x: x.T, out_shardings=mesh.rows(row, 1))(array)
     same_bits(mesh.whole(piece), batch.T)
-    there = mesh.here(row, {"piece": piece, "sum": jax.jit(lambda x: x.sum(0), out_shardings=mesh.copies(row))(array)})
-    same_bits(there["piece"], batch.T)
-    same_bits(mesh.whole(there["sum"]), batch.sum(0))
-    assert there["piece"].devices() == {jax.local_devices()[0]}
+    total = jax.jit(lambda x: x.sum(0), out_shardings=mesh.copies(row))(array)
+    same_bits(mesh.whole(total), batch.sum(0))
     one = Jax("cpu:1")
     assert one.devices == [jax.local_devices()[1]] and one.mesh.size == 2  # one of each process
 
@@ -194,7 +248,19 @@ def images_are_shared(run: Path) -> None:
     assert cli.main(["sample", str(run), *SAMPLE, "--batch", "2", "-o", str(run / "two")]) == 0
 
 
-IN_TWO = (a_signal_is_heard, processes_tell_each_other, arrays_are_whole_in_every_process, images_are_shared)
+def training_is_shared(run: Path) -> None:
+    """Begun by two processes with the weights in pieces, gone on with by them with copies."""
+    trained(run, "cpu two", steps=3, shard=True)
+    trained(run, "cpu two")
+
+
+IN_TWO = (
+    a_signal_is_heard,
+    processes_tell_each_other,
+    arrays_are_whole_in_every_process,
+    training_is_shared,
+    images_are_shared,
+)
 
 
 # Reports
@@ -276,6 +342,14 @@ def test_on_four_devices(check: Callable[[Path], None], on_four: dict[str, str])
 def test_in_two_processes(check: Callable[[Path], None], in_two: list[dict[str, str]]) -> None:
     for rank, outcome in enumerate(in_two):
         assert outcome[check.__name__] == "", f"process {rank}: {outcome[check.__name__]}"
+
+
+def test_two_processes_train_as_one_device(run: Path, on_four: dict[str, str], in_two: list[dict[str, str]]) -> None:
+    """The run of the four devices' report is on one, too."""
+    folder = run.parent / "trained"
+    same_up_to_rounding(checkpoint.latest(folder / "cpu two"), checkpoint.latest(folder / "cpu:1"))
+    assert [len(checkpoint.read_metrics(folder / name)) for name in ("cpu two", "cpu:1")] == [6, 6]
+    assert (folder / "cpu two" / "samples" / "grouping1-00000006.png").exists()
 
 
 def test_two_processes_write_the_files_of_one(run: Path, in_two: list[dict[str, str]]) -> None:

@@ -29,16 +29,6 @@ def rows(mesh: Mesh, axis: int = 0) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*(None,) * axis, AXIS))
 
 
-def pieces(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
-    """Return the placement of an array of this shape that takes the least memory of each device.
-
-    It is split along the longest axis that the number of devices divides (the first of equals), else copied: ZeRO
-    (Rajbhandari et al. 2020) for whatever is held once per parameter.
-    """
-    fitting = [axis for axis, length in enumerate(shape) if length and length % mesh.size == 0]
-    return rows(mesh, max(fitting, key=lambda axis: shape[axis])) if fitting else copies(mesh)
-
-
 def upload(mesh: Mesh, own: np.ndarray) -> jax.Array:
     """Return a batch over the mesh of which `own` are this process's rows, without waiting for them to get there.
 
@@ -60,13 +50,3 @@ def whole(array: Any) -> np.ndarray:
     if array.is_fully_replicated:
         return np.asarray(array.addressable_data(0))
     return multihost_utils.process_allgather(array, tiled=True)
-
-
-def here(mesh: Mesh, tree: Any) -> Any:
-    """Return a tree of arrays over a mesh on the first of this process's devices, without the host.
-
-    If one is in pieces, all processes must ask.
-    """
-    if not all(array.is_fully_replicated for array in jax.tree_util.tree_leaves(tree)):
-        tree = jax.jit(lambda tree: tree, out_shardings=copies(mesh))(tree)
-    return jax.tree_util.tree_map(lambda array: array.addressable_data(0), tree)
