@@ -75,10 +75,11 @@ def awake(ready: Any) -> Any:
     return ready.trainer
 
 
-def test_a_step_is_that_of_torch(shared: None) -> None:
+@pytest.mark.parametrize("clip", [0.5, 100.0], ids=["clipped", "not clipped"])
+def test_a_step_is_that_of_torch(clip: float, shared: None) -> None:
     """Three steps with all there is: groupings, random orders, augmentation, hidden classes, clipping, two parts."""
     rng = np.random.default_rng(0)
-    ours, theirs = (awake(prepare(config(backend))) for backend in ("jax", "torch"))
+    ours, theirs = (awake(prepare(config(backend, clip=clip))) for backend in ("jax", "torch"))
     for step in (0, 1, 7):
         images, labels = rng.integers(0, 256, (16, 1, 8, 8), np.uint8), rng.integers(0, 10, 16)
         losses = [float(trainer.step(images, labels, step, 1e-3, 0.9)) for trainer in (ours, theirs)]
