@@ -128,16 +128,25 @@ def test_a_step_draws_from_its_number_and_the_seed() -> None:
         assert loss(1, 2, other) != one
 
 
-def test_dropout_follows_from_the_step() -> None:
-    """With all else held fast, another step drops other features, and the same one the same."""
+def test_dropout_follows_from_the_step_and_differs_in_its_parts() -> None:
+    """With all else held fast, another key drops other features, and the same one the same; two equal halves differ."""
     spec = replace(config("jax"), network=replace(config("jax").network, dropout=0.5))
     trainer = awake(prepare(spec))
+    recipe, parameters = trainer.recipe, packing.unpack(trainer.training.weights, trainer.recipe.shapes)
     images, labels = np.zeros((16, 1, 8, 8), np.uint8), np.zeros(16, np.int64)
-    batch = jax.tree.map(jax.numpy.asarray, (images, labels, drawn_by_jax(0, 0, spec, trainer.recipe.groupings)))
-    parameters = packing.unpack(trainer.training.weights, trainer.recipe.shapes)
-    compiled = jax.jit(lambda key: engine._loss(trainer.recipe, parameters, batch, jax.random.key(key)))
-    losses = [float(compiled(key)) for key in (0, 1, 0)]
-    assert losses[0] == losses[2] != losses[1]
+    half = jax.tree.map(
+        lambda x: jax.numpy.asarray(x[:8]), (images, labels, drawn_by_jax(0, 0, spec, recipe.groupings))
+    )
+    twice = jax.tree.map(lambda x: jax.numpy.concatenate([x, x]), half)
+
+    @jax.jit
+    def losses(key: Any) -> list[Any]:
+        parts = [engine._loss(recipe, parameters, half, jax.random.fold_in(key, part)) for part in (0, 1)]
+        return [*parts, engine._accumulated(recipe, parameters, twice, key)[0]]
+
+    (one, two, both), again, other = (losses(jax.random.key(seed)) for seed in (0, 0, 1))
+    assert one != two and one == again[0] != other[0]
+    agree(both, (one + two) / 2)
 
 
 def test_the_state_before_is_used_up_and_what_was_sampled_from_is_not() -> None:
