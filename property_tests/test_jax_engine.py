@@ -149,6 +149,18 @@ def test_dropout_follows_from_the_step_and_differs_in_its_parts() -> None:
     agree(both, (one + two) / 2)
 
 
+def test_products_are_of_the_precision_that_was_asked_for() -> None:
+    """The loss in bfloat16 is near that in float32, and another; weights and moments stay float32."""
+    plain = {**SMALL, "network": {**SMALL["network"], "multipliers": [1], "attention": []}}
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        trainer = awake(prepare(from_dict({**plain, "backend": "jax", "precision": precision})))
+        images, labels = np.full((16, 1, 8, 8), 99, np.uint8), np.zeros(16, np.int64)
+        losses.append(float(trainer.step(images, labels, 0, 1e-3, 0.9)))
+        assert all(value.dtype == np.float32 for value in trainer.state().values())
+    assert 1e-5 < abs(losses[1] / losses[0] - 1) < 2**-6  # a number of bfloat16 is within 2^-9, and here are many
+
+
 def test_the_state_before_is_used_up_and_what_was_sampled_from_is_not() -> None:
     trainer = prepare(config("jax")).trainer
     before, network = trainer.training, trainer.ema_network()
