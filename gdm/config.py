@@ -141,8 +141,8 @@ class TrainingConfig(Section):
     clip: NotNegative = 1.0  # largest gradient norm; 0 = off
     skip_limit: Count = 100  # steps in a row, skipped for a loss or gradient that is not finite, that end the run
     accumulate: Count = 1  # parts in which a process computes its share of a batch, to fit into memory
-    compile: Literal["auto", "on", "off"] = "auto"  # the network; "auto": on a GPU
-    shard: bool = False  # spread weights and their averages and moments over the processes (FSDP)
+    compile: Literal["auto", "on", "off"] = "auto"  # the network on torch; "auto": on a GPU; JAX always compiles
+    shard: bool = False  # spread weights, averages and moments over the processes (torch: FSDP) or devices (JAX)
     save_every: Count = 1000  # steps between checkpoints
     keep: Count = 3  # latest checkpoints that are kept
     keep_every: Natural = 0  # steps; checkpoints at multiples of it are kept for ever; 0 = none

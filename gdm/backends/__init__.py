@@ -110,7 +110,7 @@ class Backend(Protocol):
         ...
 
     def trainer(self, network: Any, groupings: Any, training: Any, seed: int) -> Any:
-        """Return what computes one train step at a time; see `gdm.backends.torch.engine`."""
+        """Return what computes one train step at a time; see `gdm.backends.torch.engine`, `gdm.backends.jax.engine`."""
         ...
 
 
