@@ -334,8 +334,7 @@ def test_a_program_is_not_given_what_is_no_number() -> None:
     assert np.isfinite(one.complete(images, known=[1], steps=4)).all()
 
 
-@pytest.mark.parametrize("on", OTHERS)
-def test_training_is_refused_before_anything_is_written(on: str, tmp_path: Path) -> None:
-    with refused(errors.UnsupportedError, "training: expected backend 'torch'", repr(on)):
-        training.train(from_dict({**SMALL, "backend": on}), tmp_path / "run", progress=False)
+def test_training_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with refused(errors.UnsupportedError, "training: expected backend 'torch' or 'jax', got 'numpy'"):
+        training.train(from_dict({**SMALL, "backend": "numpy"}), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
