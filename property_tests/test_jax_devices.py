@@ -44,7 +44,7 @@ LESSONS: dict[str, Any] = {
     "network": {"channels": 8, "multipliers": [1], "blocks": 1, "attention": [], "dropout": 0.3},
     "training": {
         "steps": 6, "batch": 16, "accumulate": 2, "log_every": 1, "save_every": 3,
-        "augment": 0.3, "label_dropout": 0.2, "sample_every": 6, "sample_steps": 4,
+        "augment": 0.3, "label_dropout": 0.2, "sample_every": 0, "sample_steps": 4,
     },
 }  # fmt: skip
 ROOT = Path(__file__).parent.parent
@@ -251,7 +251,7 @@ def images_are_shared(run: Path) -> None:
 def training_is_shared(run: Path) -> None:
     """Begun by two processes with the weights in pieces, gone on with by them with copies."""
     trained(run, "cpu two", steps=3, shard=True)
-    trained(run, "cpu two")
+    trained(run, "cpu two", sample_every=6)
 
 
 IN_TWO = (
@@ -302,7 +302,7 @@ def launch(checks: str, run: Path, devices: int, count: int = 1) -> list[dict[st
         )
     began = time.monotonic()
     while any(process.poll() is None for process in started) and not any(process.poll() for process in started):
-        if time.monotonic() - began > 240:
+        if time.monotonic() - began > 900:  # they may share the machine with much else
             break
         time.sleep(0.05)
     for process in started:
