@@ -5,6 +5,7 @@ A run may therefore go from one backend to the other, and does what it would hav
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from gdm.errors import CheckpointError, ConfigError
 from gdm.preparation import prepare
 from property_tests.runs import SMALL
 from property_tests.support import agree, arrays, refused, same_bits
+from property_tests.test_computing import equations
 
 jax.config.update("jax_enable_x64", True)
 
@@ -38,6 +40,9 @@ EVERYTHING: dict[str, Any] = {
         **SMALL["training"], "steps": 6, "save_every": 3, "augment": 0.5, "label_dropout": 0.4, "clip": 0.5,
         "weighting": "active", "mask_pending": True, "accumulate": 2,
     },
+}  # fmt: skip
+PLAIN: dict[str, Any] = {
+    **SMALL, "backend": "jax", "network": {**SMALL["network"], "multipliers": [1], "attention": []},
 }  # fmt: skip
 
 
@@ -151,14 +156,50 @@ def test_dropout_follows_from_the_step_and_differs_in_its_parts() -> None:
 
 def test_products_are_of_the_precision_that_was_asked_for() -> None:
     """The loss in bfloat16 is near that in float32, and another; weights and moments stay float32."""
-    plain = {**SMALL, "network": {**SMALL["network"], "multipliers": [1], "attention": []}}
     losses = []
     for precision in ("float32", "bfloat16"):
-        trainer = awake(prepare(from_dict({**plain, "backend": "jax", "precision": precision})))
+        trainer = awake(prepare(from_dict({**PLAIN, "precision": precision})))
         images, labels = np.full((16, 1, 8, 8), 99, np.uint8), np.zeros(16, np.int64)
         losses.append(float(trainer.step(images, labels, 0, 1e-3, 0.9)))
         assert all(value.dtype == np.float32 for value in trainer.state().values())
     assert 1e-5 < abs(losses[1] / losses[0] - 1) < 2**-6  # a number of bfloat16 is within 2^-9, and here are many
+
+
+def test_a_run_in_float32_has_no_array_of_float64() -> None:
+    """Where JAX has float64, as here, and where not, a program draws and computes the same."""
+    spec = replace(config("jax"), precision="float32", network=replace(config("jax").network, dropout=0.5))
+    trainer, numbers = prepare(spec).trainer, (np.uint32(0), 1e-3, 0.1)
+    batch = (np.zeros((16, 1, 8, 8), np.uint8), np.zeros(16, np.int32))
+    step = jax.make_jaxpr(engine._take_step, static_argnums=0)
+    program = step(trainer.recipe, trainer.training, batch, trainer.seed, *numbers)
+    made = [var.aval for equation in equations(program.jaxpr) for var in equation.outvars]
+    assert sum(found.dtype == np.float32 for found in made) > 100
+    assert not [found for found in made if found.shape and found.dtype == np.float64]
+
+
+@pytest.fixture
+def narrow() -> Iterator[None]:
+    """Let JAX have no float64, as it begins."""
+    jax.config.update("jax_enable_x64", False)
+    yield
+    jax.config.update("jax_enable_x64", True)
+
+
+def test_an_average_takes_in_the_share_that_it_is_told(narrow: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small, where all numbers are float32; and one program serves every rate and decay, whole numbers as well."""
+    trainer = awake(prepare(from_dict(PLAIN)))
+    begun = trainer.state()
+    given = np.zeros((16, 1, 8, 8), np.uint8), np.zeros(16, np.int64)
+    trainer.step(*given, 0, 1e-3, 0.5)
+    monkeypatch.setattr(engine, "draw", None)  # for whoever would write another program
+    for decay in (1 - 1e-7, 0, 1):
+        zeros = {name: np.zeros_like(value) for name, value in begun.items() if name.startswith("ema.")}
+        trainer.load_state({**begun, **zeros})
+        trainer.step(*given, 1, 0, decay)
+        for name, value in trainer.state().items():
+            if name.startswith("ema."):
+                weights = begun[name.replace("ema.", "network.")].astype(np.float64)
+                agree(value, (1 - decay) * weights, 1e-6 * (1 - decay) * abs(weights).max(), name)
 
 
 def test_the_state_before_is_used_up_and_what_was_sampled_from_is_not() -> None:

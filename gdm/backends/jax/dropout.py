@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import jax
+import numpy as np
 
 from gdm.backends.unet import Drop
 
@@ -18,9 +19,10 @@ def dropper(key: jax.Array, rate: float) -> Drop | None:
     if rate == 0:
         return None
     calls = count()
+    keep = np.float32(1 - rate)  # of a float, JAX would draw in float64 where that is on: other masks, and slower
 
     def drop(x: jax.Array) -> jax.Array:
-        kept = jax.random.bernoulli(jax.random.fold_in(key, next(calls)), 1 - rate, x.shape)
+        kept = jax.random.bernoulli(jax.random.fold_in(key, next(calls)), keep, x.shape)
         return jax.numpy.where(kept, x / (1 - rate), 0)
 
     return drop

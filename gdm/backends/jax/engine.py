@@ -122,8 +122,9 @@ class Trainer:
         """
         own = (images, None if labels is None else labels.astype(np.int32))
         given = jax.tree.map(partial(meshes.upload, self.recipe.mesh), own)
+        told = np.uint32(step), float(rate), float(1 - decay)  # of one type in every step, or JAX would compile anew
         with self.backend.computing():
-            self.training, loss = _STEP(self.recipe, self.training, given, self.seed, np.uint32(step), rate, decay)
+            self.training, loss = _STEP(self.recipe, self.training, given, self.seed, *told)
         return loss
 
     def state(self) -> dict[str, np.ndarray]:
@@ -146,9 +147,12 @@ class Trainer:
 
 
 def _take_step(
-    recipe: Recipe, training: Training, given: Any, seed: Any, step: Any, rate: Any, decay: Any
+    recipe: Recipe, training: Training, given: Any, seed: Any, step: Any, rate: Any, share: Any
 ) -> tuple[Training, jax.Array]:
-    """Return the state after a step, and its loss."""
+    """Return the state after a step, and its loss.
+
+    share: of the new weights in the average, which is not 1 - decay here: float32 would leave three digits of it
+    """
     key = jax.random.fold_in(jax.random.wrap_key_data(seed, impl="threefry2x32"), step)
     drawing, dropping = jax.random.split(key)
     drawn = draw(Random(drawing, recipe.dtype), recipe.training.batch, recipe.groupings, recipe.training)
@@ -163,7 +167,7 @@ def _take_step(
     finite, before = jnp.isfinite(norm), (training.weights, training.moments)
     after = (training.weights - rate * update, moments)
     weights, moments = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
-    average = training.average + (1 - decay) * (weights - training.average)
+    average = training.average + share * (weights - training.average)
     return Training(weights, average, moments), jnp.where(finite, loss, jnp.nan)
 
 
