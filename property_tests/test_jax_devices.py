@@ -462,10 +462,15 @@ def test_a_batch_is_what_the_plan_of_a_program_fits_into_a_device() -> None:
 
 
 def test_the_plan_of_a_network_is_in_bytes_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four times the memory takes four times the samples; and a result has to fit in."""
-    backend, found = Jax("cpu"), []
+    """Four times the memory takes four times the samples; and a result has to fit in. A network is planned once."""
+    backend, found, plans = Jax("cpu"), [], []
+
+    def network(x: Any) -> Any:
+        plans.append(len(x))
+        return x[:, ::-1] @ x[0]
+
     for free in (2**17, 2**19):
         stats = {"bytes_limit": free, "bytes_in_use": 0}
         monkeypatch.setattr(backend, "_device", SimpleNamespace(memory_stats=lambda stats=stats: stats))
-        found.append(backend.batch_for(lambda x: x[:, ::-1] @ x[0], lambda count: (np.ones((count, 9, 9)),), 10**6))
-    assert found[1] == 4 * found[0] > 4
+        found.append(backend.batch_for(network, lambda count: (np.ones((count, 9, 9)),), 10**6))
+    assert found[1] == 4 * found[0] > 4 and len(plans) == 1

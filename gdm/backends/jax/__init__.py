@@ -100,7 +100,7 @@ class Jax(Plain):
     def batch_for(self, network: Callable[..., Any], given: Callable[[int], tuple[Any, ...]], most: int) -> int:
         def program(count: int) -> Any:
             with self.computing():
-                return jax.jit(lambda network, *given: network(*given)).lower(argument(network), *given(count))
+                return _CALL.lower(argument(network), *given(count))
 
         return min(most, self.parts * memory.batch_for(self._device, program, -(-most // self.parts)))
 
@@ -125,6 +125,9 @@ class Jax(Plain):
     def vjp(function: Callable[[Any], Any], x: Any) -> tuple[Any, Callable[[Any], Any]]:
         value, pull = jax.vjp(function, x)
         return value, lambda v: pull(v)[0]
+
+
+_CALL = jax.jit(lambda network, *given: network(*given))  # one function, or its programs would be compiled at every call
 
 
 def _find(device: str | None) -> tuple[list[Any], list[Any]]:
