@@ -45,7 +45,7 @@ def train(config: Config, run: Path, *, resume: bool = True, progress: bool = Tr
     SIGTERM and SIGINT finish the step, save, and return. A step whose gradients are not finite is skipped and counted;
     `training.skip_limit` of them in a row stop the run, and what was saved before stays.
 
-    Under `torchrun`, every process calls this with the same arguments; number 0 writes.
+    Of several processes (`torchrun`'s, or JAX's) every one calls this with the same arguments; number 0 writes.
 
     Raises: ConfigError if the folder holds a run of another config or data; TrainingError; CheckpointError
     """

@@ -395,6 +395,12 @@ def test_processes_join_where_several_are_announced(
 
 
 def test_a_wrong_launch_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as torchrun:
+        torchrun.setenv("WORLD_SIZE", "2")
+        with refused(BackendError, "expected JAX_COORDINATOR_ADDRESS", "got torchrun's WORLD_SIZE=2"):
+            Jax()
+        torchrun.setenv("WORLD_SIZE", "1")
+        assert isinstance(Jax().world(), Alone)
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "127.0.0.1:1")
     jax.devices()
     with refused(BackendError, "make the backend before any JAX computation"):

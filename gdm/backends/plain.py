@@ -1,4 +1,4 @@
-"""What backends on one device, whose networks are pure functions, have in common."""
+"""What backends have in common whose networks are pure functions of arrays."""
 
 from __future__ import annotations
 

@@ -31,13 +31,21 @@ def join() -> World:
     and if the environment announces more than one process: by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
     JAX_PROCESS_ID, or because srun or Open MPI's mpirun started them.
 
-    Raises: BackendError for a launch that is not complete, or after JAX has touched its devices
+    Raises: BackendError for a launch that is not complete, or is PyTorch's, or after JAX has touched its devices
     """
     if not jax.distributed.is_initialized():
         if not announced():
+            _refuse_torchrun()
             return Alone()
         _initialize()
     return _processes()
+
+
+def _refuse_torchrun() -> None:
+    """Raise BackendError where torchrun has started several processes: each would take itself for number 0, and write."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size != "1":
+        raise BackendError(f"processes of jax: expected {_LAUNCH}, got torchrun's WORLD_SIZE={size}; launch as expected")
 
 
 def announced() -> bool:
