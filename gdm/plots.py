@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gdm import checkpoint, latents
+from gdm import backends, checkpoint, latents
 from gdm.canvas import (
     BLUE,
     GREY,
@@ -69,27 +69,27 @@ def film(
 
     Shapes: -> times (frames,), falling from 1 to 0; per time the states, NumPy (n, *event)
     """
-    stages, per_step = plan(model.schedule, steps), get(solver).calls
+    backend, stages, per_step = model.backend, plan(model.schedule, steps), get(solver).calls
     times = np.concatenate([np.linspace(part.end, part.start, part.steps, False) for part in stages])
     wanted = _frames([part.steps for part in stages])
     z = draw_latents(seed, range(first, first + n), model.schedule.shape)
     states: list[np.ndarray] = []
     calls = iter(range(len(times) * per_step))
 
-    def watched(x_t: Any, alpha: Any, *labels: Any) -> Any:
+    def watched(*told: Any) -> Any:
         """Keep what the network sees at a step's start, and the noise where it is hidden from the network."""
         step, stage = divmod(next(calls), per_step)
         if stage == 0 and step in wanted:
-            state = model.backend.to_numpy(x_t)
-            if model.spec.training.mask_pending:
-                pending = (model.backend.to_numpy(alpha) == 0).astype(z.dtype)
-                state = state + model.schedule.scale(pending, z)
-            states.append(state)
-        return model.network(x_t, alpha, *labels)
+            x_t, alpha = told[:2]
+            hidden = (alpha == 0) & model.spec.training.mask_pending
+            states.append(x_t + model.schedule.scale(hidden.astype(z.dtype), z))
+        with backend.inference(), backend.computing():
+            return backend.to_numpy(model.network(*map(backend.asarray, told)))
 
-    watching = replace(model, network=watched)
+    host = backends.get("numpy", precision="float64" if backend.precision == "float64" else "float32")
+    watching = replace(model, network=watched, program=None, backend=host)  # a program's states cannot be looked at
     last = watching.generate(n, seed=seed, first=first, steps=steps, solver=solver, batch=n)
-    return [*times[wanted].tolist(), stages[-1].start], [*states, model.backend.to_numpy(last)]
+    return [*times[wanted].tolist(), stages[-1].start], [*states, last]
 
 
 def _frames(shares: Sequence[int], most: int = 10) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 import gdm
 from gdm import canvas, checkpoint, diagrams, errors, plots
 from gdm.pixels import to_uint8
-from property_tests.runs import exact
+from property_tests.runs import BACKENDS, exact, smooth
 from property_tests.support import agree, refused, same_bits
 
 BLOCKS = gdm.Schedule.blockwise((1, 4, 4), grid=(2, 2))
@@ -92,6 +93,18 @@ def test_a_film_shows_noise_until_a_group_begins_and_data_from_its_end(name: str
         for weight, end in ((0, noise), (1, data)):
             mask = (alpha == weight).astype(float)
             agree(schedule.scale(mask, state), schedule.scale(mask, end), 1e-6, f"t = {t}")
+
+
+@pytest.mark.parametrize("on", BACKENDS)
+def test_a_film_is_that_of_numpy(on: str) -> None:
+    """On JAX too, whose programs nobody can look into; and of a model that is compiled."""
+    schedule = SCHEDULES["unequal"]
+    model, host = (smooth(schedule, backend) for backend in (on, "numpy"))
+    model = replace(model, program=model.network)
+    (times, states), (host_times, expected) = (plots.film(one, 2, seed=5, steps=8) for one in (model, host))
+    assert times == host_times and all(type(state) is np.ndarray for state in states)
+    agree(np.stack(states), np.stack(expected))
+    agree(states[-1], model.backend.to_numpy(model.generate(2, seed=5, steps=8)))
 
 
 def test_variations_of_a_group_leave_earlier_groups_alone() -> None:
