@@ -7,6 +7,7 @@ checkpoints, the log, sample grids, and what the run is.
   gdm train examples/configs/digits.toml training.steps=500 schedule.kind=rows --run runs/rows
   gdm train examples/configs/digits.toml --dry-run
   torchrun --nproc-per-node 8 -m gdm train CONFIG.toml -o DIR       on eight GPUs, or eight processes
+  gdm train CONFIG.toml --backend jax                               on all devices that JAX sees here
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class Jax(Plain):
         return value, lambda v: pull(v)[0]
 
 
-_CALL = jax.jit(lambda network, *given: network(*given))  # one function, or its programs would be compiled at every call
+_CALL = jax.jit(lambda network, *given: network(*given))  # one function: its programs are not compiled again
 
 
 def _find(device: str | None) -> tuple[list[Any], list[Any]]:

@@ -45,7 +45,7 @@ def _refuse_torchrun() -> None:
     """Raise BackendError where torchrun has started several processes: each would take itself for number 0, and write."""
     size = os.environ.get("WORLD_SIZE", "1")
     if size != "1":
-        raise BackendError(f"processes of jax: expected {_LAUNCH}, got torchrun's WORLD_SIZE={size}; launch as expected")
+        raise BackendError(f"processes of jax: expected {_LAUNCH}, got torchrun's WORLD_SIZE={size}; do without it")
 
 
 def announced() -> bool:
