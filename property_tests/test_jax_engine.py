@@ -219,6 +219,22 @@ def test_runs_that_differ_in_how_they_are_watched_share_a_program() -> None:
     assert one.recipe != prepare(config("jax", clip=0.7)).trainer.recipe
 
 
+def test_what_a_step_reads_of_the_training_tells_programs_apart() -> None:
+    """Of a field that a program were made for and a recipe passed over, every run would have the default."""
+    trainer, read = prepare(config("jax")).trainer, set()
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            read.add(name)
+            return getattr(trainer.recipe.training, name)
+
+    batch = (np.zeros((16, 1, 8, 8), np.uint8), np.zeros(16, np.int32))
+    recipe = trainer.recipe._replace(training=Watched())
+    step = jax.make_jaxpr(lambda training: engine._take_step(recipe, training, batch, trainer.seed, 0, 1e-3, 0.1))
+    step(trainer.training)
+    assert read == {*engine._READ}
+
+
 def test_what_does_not_fit_is_refused() -> None:
     trainer = prepare(config("jax")).trainer
     tensors = trainer.state()
