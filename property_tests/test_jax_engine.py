@@ -5,8 +5,10 @@ A run may therefore go from one backend to the other, and does what it would hav
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,25 @@ def test_products_are_of_the_precision_that_was_asked_for() -> None:
         losses.append(float(trainer.step(images, labels, 0, 1e-3, 0.9)))
         assert all(value.dtype == np.float32 for value in trainer.state().values())
     assert 1e-5 < abs(losses[1] / losses[0] - 1) < 2**-6  # a number of bfloat16 is within 2^-9, and here are many
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", "HIGHEST"), ("tf32", "HIGH")])
+def test_a_gpu_is_told_the_precision_of_gradients_too(
+    precision: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every product of the program that a step runs, forward and backward, asks for it: by default it would be tf32."""
+    trainer, programs = prepare(from_dict({**SMALL, "backend": "jax", "precision": precision})).trainer, []
+
+    def traced(recipe: Any, *given: Any) -> Any:
+        programs.append(jax.make_jaxpr(partial(engine._take_step, recipe))(*given))
+        return given[0], None
+
+    monkeypatch.setattr(engine, "_STEP", traced)
+    trainer.step(np.zeros((16, 1, 8, 8), np.uint8), np.zeros(16, np.int64), 0, 1e-3, 0.9)
+    products = [found for found in equations(programs[0].jaxpr) if "precision" in found.params]
+    assert {found.primitive.name for found in products} >= {"dot_general", "conv_general_dilated"}
+    for found in products:
+        assert re.findall(r"HIGH\w*", str(found.params["precision"])) == [expected] * 2, found
 
 
 def test_a_run_in_float32_has_no_array_of_float64() -> None:
