@@ -181,7 +181,7 @@ def every_device_holds_what_it_should(_: Path) -> None:
             for vector in (trainer.training.weights, trainer.training.average, trainer.training.moments.nu):
                 assert [4 * len(piece.data) for piece in vector.addressable_shards] == [4 * len(vector) // parts] * 4
             trainer.step(np.zeros((16, 1, 8, 8), np.uint8), np.zeros(16, np.int64), 0, 1e-3, 0.9)
-    with refused(ConfigError, "a multiple of 4 devices x training.accumulate = 3", "got 16"):
+    with refused(ConfigError, "a multiple of 4 devices x training.accumulate = 3", "got 16", "one device: cpu:0"):
         prepare(from_dict({**LESSONS, "training": {**LESSONS["training"], "accumulate": 3}}))
 
 

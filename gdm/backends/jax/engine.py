@@ -92,7 +92,8 @@ class Trainer:
         self.backend, self.world, mesh = backend, backend.world(), backend.mesh
         if training.batch % (mesh.size * training.accumulate):
             expected = f"a multiple of {mesh.size} devices x training.accumulate = {training.accumulate}"
-            raise ConfigError(f"training.batch: expected {expected}, got {training.batch}; change one of them")
+            remedy = f"change one of them, or take one device: {mesh.devices.flat[0].platform}:0"
+            raise ConfigError(f"training.batch: expected {expected}, got {training.batch}; {remedy}")
         read = type(training)(**{name: getattr(training, name) for name in _READ})
         self.recipe = Recipe(network.architecture, groupings, read, mesh, backend.dtype, backend.compute)
         self.seed = np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)  # the data of jax.random.key(seed)

@@ -124,7 +124,10 @@ class Trainer:
         )
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return everything a step changes, by name, in host memory; every process must ask."""
+        """Return everything a step changes, by name, in host memory; every process must ask.
+
+        On a CPU it is the very memory of the tensors, which the next step writes to: copy what is to outlive it.
+        """
         taken = torch.zeros(())
         moments: dict[str, dict[str, Any]] = {"exp_avg": {}, "exp_avg_sq": {}}
         for name, value in self.parameters.items():
