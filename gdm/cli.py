@@ -1,7 +1,8 @@
 """The command line: `gdm COMMAND ...`.
 
 A command is a module of `gdm.commands` with a docstring (its help; the first line is its summary),
-`arguments(parser)` and `run(args) -> exit status`. Whatever goes wrong on purpose is one line on stderr.
+`arguments(parser)` and `run(args) -> exit status`; or, for a command of several, a docstring and the table
+`COMMANDS`, whose modules are such commands again. Whatever goes wrong on purpose is one line on stderr.
 """
 
 from __future__ import annotations
@@ -12,16 +13,23 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any, NoReturn
 
-from gdm.commands import data, info, plot, sample, train
+from gdm.commands import data, evaluate, info, plot, sample, train
 from gdm.errors import GDMError, nearest
 from gdm.version import VERSION
 
-COMMANDS: dict[str, ModuleType] = {"train": train, "sample": sample, "info": info, "plot": plot, "data": data}
+COMMANDS: dict[str, ModuleType] = {
+    "train": train,
+    "sample": sample,
+    "evaluate": evaluate,
+    "info": info,
+    "plot": plot,
+    "data": data,
+}
 
 # Packages of the `train` extra that a command may find missing; the core works without them.
 _EXTRA = ("matplotlib", "PIL", "safetensors", "sklearn", "tqdm")
@@ -59,17 +67,29 @@ def _dispatch(argv: list[str]) -> int:
     if argv[0] == "--version":
         print(f"gdm {VERSION}")
         return 0
-    command = COMMANDS.get(argv[0])
+    return _run("gdm", COMMANDS, argv)
+
+
+def _run(program: str, commands: Mapping[str, ModuleType], argv: list[str]) -> int:
+    """Run the command that the first word names, with the others; where it holds commands, the next word names one."""
+    command = commands.get(argv[0])
     if command is None:
-        hint = nearest(argv[0], COMMANDS)
-        raise UsageError(f"expected one of {', '.join(COMMANDS)}, got {argv[0]!r}{hint}")
-    return command.run(_parse(argv[0], command, argv[1:]))
+        raise UsageError(f"expected one of {', '.join(commands)}, got {argv[0]!r}{nearest(argv[0], commands)}")
+    program, rest = f"{program} {argv[0]}", argv[1:]
+    parts: Mapping[str, ModuleType] | None = getattr(command, "COMMANDS", None)
+    if parts is None:
+        return command.run(_parse(program, command, rest))
+    if not rest or rest[0] in ("-h", "--help", "help"):
+        print(f"usage: {program} COMMAND ...\n\n{(command.__doc__ or '').strip()}\n\n{_table(parts)}")
+        print(f"\n`{program} COMMAND --help` explains each, with examples.")
+        return 0
+    return _run(program, parts, rest)
 
 
-def _parse(name: str, command: ModuleType, argv: list[str]) -> argparse.Namespace:
+def _parse(program: str, command: ModuleType, argv: list[str]) -> argparse.Namespace:
     """Parse the arguments of a command; options and positional arguments may be mixed."""
     parser = _Parser(
-        prog=f"gdm {name}",
+        prog=program,
         description=command.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -94,19 +114,23 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    summaries = {name: (command.__doc__ or "").splitlines()[0] for name, command in COMMANDS.items()}
-    table = "\n".join(f"  {name:{width}}  {summary}" for name, summary in summaries.items())
     return f"""usage: gdm COMMAND ...
 
 Groupwise diffusion models: train, sample, look.
 
-{table}
+{_table(COMMANDS)}
 
 `gdm COMMAND --help` explains each, with examples. A first run, in a few minutes on two CPU cores:
 
   gdm train examples/configs/digits.toml
   gdm sample runs/digits"""
+
+
+def _table(commands: Mapping[str, ModuleType]) -> str:
+    """Return the commands with their summaries, a line each."""
+    width = max(map(len, commands))
+    summaries = {name: (command.__doc__ or "").splitlines()[0] for name, command in commands.items()}
+    return "\n".join(f"  {name:{width}}  {summary}" for name, summary in summaries.items())
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from PIL import Image
 import gdm
 from gdm import checkpoint, cli, config, model, training, writers
 from gdm.backends.torch import Torch
-from gdm.commands import info
+from gdm.commands import evaluate, info
 from gdm.pixels import to_uint8
 from property_tests.runs import SMALL, toml, untrained
 
@@ -328,3 +328,13 @@ def test_help_loads_no_framework() -> None:
     root = Path(cli.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("\n0\n[]\n"), done.stdout
+
+
+def test_a_command_of_several_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ((), ("--help",)):
+        output = said(capsys, "evaluate", *words)
+        assert "usage: gdm evaluate COMMAND" in output
+        for name, command in evaluate.COMMANDS.items():
+            assert f"{name}  " in output and (command.__doc__ or "").splitlines()[0] in output
+    assert "did you mean 'frechet'?" in complaint(capsys, "evaluate", "frechte", "run")
+    assert "gdm evaluate frechet --help" in complaint(capsys, "evaluate", "frechet", "run", "--refrence", "digits")
