@@ -9,7 +9,6 @@ goes on.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -23,15 +22,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import features
 import numpy as np
 import torch
 
 import gdm
-from gdm import canvas, checkpoint, data
+from gdm import canvas, checkpoint, data, extractors, feature_cache, fidelity
 from gdm.errors import ConfigError
-from gdm.files import read_json, write_atomic, write_json
-from gdm.metrics import Moments, frechet_distance, moments
+from gdm.extractors import Extractor
+from gdm.files import read_json, write_json
+from gdm.metrics import Moments, frechet_distance
 from gdm.model import Model
 from gdm.pixels import to_uint8, to_unit
 from gdm.version import VERSION
@@ -78,7 +77,7 @@ def load(args: argparse.Namespace) -> Model:
 def compare(args: argparse.Namespace, model: Model, schedules: Mapping[str, Chosen], title: str) -> None:
     """Sample, measure, draw and record all schedules; go on with what a call with the same settings left."""
     folder = args.output or args.run / f"{title}-{args.solver}-{args.steps}"
-    extractor = features.Extractor(args.device)
+    extractor = extractors.get("efficientnet-lite0", device=args.device)
     settings = _settings(args, model, schedules, extractor)
     real, settings["references"] = _references(args, model, extractor)
     settings = json.loads(json.dumps(settings))  # as it will be read: tuples are lists
@@ -91,8 +90,8 @@ def compare(args: argparse.Namespace, model: Model, schedules: Mapping[str, Chos
             images = _sample(args, model, schedule, seed)
             sampled = time.perf_counter() - began
             if seed == args.seeds[0]:
-                canvas.image_grid(images[:PICTURED], folder / f"{_file_name(name)}.png")
-            own = moments(extractor.batches(images, args.feature_batch))
+                canvas.image_grid(to_unit(images[:PICTURED]), folder / f"{_file_name(name)}.png")
+            own = fidelity.gather([images], args.n, extractor, batch=args.feature_batch).moments
             distances = {f"to_{side}": frechet_distance(own, known) for side, known in real.items() if side != "floor"}
             rows.append({"schedule": name, "seed": seed, **distances, "paper": paper, "sampling_seconds": sampled})
             write_json(folder / "results.json", {"settings": settings, "made": _made(), "rows": rows})
@@ -101,14 +100,14 @@ def compare(args: argparse.Namespace, model: Model, schedules: Mapping[str, Chos
 
 
 def _sample(args: argparse.Namespace, model: Model, schedule: gdm.Schedule, seed: int) -> np.ndarray:
-    """Return n images of a seed as their files would hold them, rounded to bytes: float32 (n, C, H, W) in [-1, 1]."""
+    """Return n images of a seed as their files would hold them: uint8 (n, C, H, W)."""
     options: dict[str, Any] = {"steps": args.steps, "solver": args.solver, "batch": args.batch, "progress": True}
     made = model.generate(args.n, seed=seed, schedule=schedule, **options)
-    return to_unit(to_uint8(model.backend.to_numpy(made)))
+    return to_uint8(model.backend.to_numpy(made))
 
 
 def _references(
-    args: argparse.Namespace, model: Model, extractor: features.Extractor
+    args: argparse.Namespace, model: Model, extractor: Extractor
 ) -> tuple[dict[str, Moments], dict[str, Any]]:
     """Return the moments of training and test images, and what they are; with the floor, both distances of it."""
     spec = model.spec.data
@@ -120,35 +119,26 @@ def _references(
     described: dict[str, Any] = {}
     for side, part in parts.items():
         dataset = data.load(part)
-        real[side] = _cached(args, dataset, args.reference, extractor)
+        real[side] = _features(args, dataset, args.reference, extractor)
         about = {"source": Path(part.source).name, "split": part.split, "hash": dataset.hash}
         described[side] = {**about, "count": real[side].count}
         if side == "test":
-            real["floor"] = _cached(args, dataset, args.n, extractor)
+            real["floor"] = _features(args, dataset, args.n, extractor)
             floor = frechet_distance(real["floor"], real["train"])
             described["floor"] = {"count": real["floor"].count, "to_train": floor}
             print(f"floor: {real['floor'].count} test images, to_train {floor:.3f}", flush=True)
     return real, described
 
 
-def _cached(args: argparse.Namespace, dataset: data.Dataset, count: int, extractor: features.Extractor) -> Moments:
-    """Return the moments of `count` images, always the same ones (0 or too many: all), from a file if it is there."""
-    count = min(count or len(dataset), len(dataset))
-    key = hashlib.sha256(f"{dataset.hash} {count} {features.NAME} {extractor.sha256}".encode()).hexdigest()
-    path = args.run / f"moments-{key[:16]}.npz"
-    if path.exists():
-        with np.load(path, allow_pickle=False) as saved:
-            return Moments(saved["mean"], saved["covariance"], count)
-    print(f"features of {count} real images", flush=True)
-    chosen = np.sort(data.batch_indices(len(dataset), count, step=0, seed=0))  # files are often sorted by class
-    parts = np.array_split(chosen, -(-count // args.feature_batch))
-    found = moments(extractor(to_unit(dataset.take(part))) for part in parts)
-    write_atomic(path, lambda file: np.savez(file, mean=found.mean, covariance=found.covariance))
-    return found
+def _features(args: argparse.Namespace, dataset: data.Dataset, count: int, extractor: Extractor) -> Moments:
+    """Return the moments of `count` images, always the same ones (0 or too many: all), from the cache if they are there."""
+    count, cache = min(count or len(dataset), len(dataset)), feature_cache.default_folder()
+    options: dict[str, Any] = {"batch": args.feature_batch, "cache": cache, "progress": True}
+    return fidelity.of_data(dataset, extractor, count=count, **options).moments
 
 
 def _settings(
-    args: argparse.Namespace, model: Model, schedules: Mapping[str, Chosen], extractor: features.Extractor
+    args: argparse.Namespace, model: Model, schedules: Mapping[str, Chosen], extractor: Extractor
 ) -> dict[str, Any]:
     """Return all that decides the numbers. Of paths, only the names: they are other ones elsewhere."""
     described = checkpoint.read_run(args.run)
@@ -162,7 +152,7 @@ def _settings(
         "precision": args.precision or model.spec.precision,
         "compiled": args.compile,
         "batch": args.batch,
-        "features": {"name": features.NAME, "sha256": extractor.sha256},
+        "features": {"name": extractor.name, "about": extractor.about, "sha256": extractor.sha256},
         "device": _device_name(extractor.device),
         "gdm": VERSION,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
@@ -205,11 +195,11 @@ def _summary(rows: Sequence[Mapping[str, Any]], schedules: Mapping[str, Chosen],
     if floor := settings["references"].get("floor"):
         lines.append(f"{'real test images':16}{floor['to_train']:>30.3f}")
     what = f"{settings['n']} images, {settings['solver']} {settings['steps']}, {settings['device']}"
-    return "\n".join(("", *lines, f"{what};\n{settings['features']['name']}; mean [least, most] over seeds"))
+    return "\n".join(("", *lines, f"{what};\n{settings['features']['name']}: {settings['features']['about']}; mean [least, most] over seeds"))
 
 
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     info = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]

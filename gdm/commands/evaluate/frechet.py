@@ -1,20 +1,219 @@
-"""Frechet distance and KID of generated images to real ones, with mean and deviation over seeds.
+"""Frechet distance and KID of images to real ones, with mean and deviation over seeds.
+
+The images are a run's, generated here, or those of a folder, a zip or an .npz. Numbers by different extractors, or of
+different numbers of images, are not comparable; those of the literature are by inception, most with -n 50000.
 
 Examples:
 
-  gdm evaluate frechet runs/digits --reference digits --extractor pixels
+  gdm evaluate frechet runs/digits --extractor pixels           to the images that the run was trained on
+  gdm evaluate frechet runs/digits --reference photos -n 2000 --repeats 5 --steps 64 --solver ab2
+  gdm evaluate frechet runs/cifar10 data.split=test             to the other part of its data
+  gdm evaluate frechet runs/faces schedule.order=spiral         generated in another order
+  gdm evaluate frechet samples --reference digits               images that are there: of any origin
+  gdm evaluate frechet runs/faces --extractor inception --weights weights-inception-2015-12-05-6726825d.pth
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from gdm.errors import UnsupportedError
+from gdm import config, data, extractors, feature_cache, fidelity
+from gdm.canvas import checked_name
+from gdm.commands import generating, one_of, positive, whole
+from gdm.commands.evaluate import report
+from gdm.config import DataConfig
+from gdm.errors import ConfigError, DataError, nearest
+from gdm.extractors import Extractor
+from gdm.feature_cache import Features
+from gdm.files import read_json, write_json
+from gdm.metrics import warn_of_bias
+from gdm.writers import RECORD
+
+GENERATED = 10_000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="RUN", help="folder of a run")
+    source = "folder of a run; or images: a folder, a zip, an .npz"
+    changes = "of the run's schedule, or of the reading of the data: data.split=test"
+    parser.add_argument("run", type=Path, metavar="RUN|IMAGES", help=source)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="schedule.KEY=VALUE", help=changes)
+    reference = "real images, from any source (what the run was trained on)"
+    parser.add_argument("--reference", metavar="DATA", help=reference)
+    many = f"images per repeat ({GENERATED}; of a folder, all)"
+    parser.add_argument("-n", type=positive, metavar="N", help=many)
+    of = "how many of the real images; 0 is all (0)"
+    parser.add_argument("--reference-n", type=whole, default=0, metavar="N", help=of)
+    repeats = "with the seeds S, S + 1, ... of --seed S (3)"
+    parser.add_argument("--repeats", type=positive, metavar="R", help=repeats)
+    extractor = f"features to compare by: {', '.join(extractors.NAMES)} (efficientnet-lite0)"
+    names = one_of(extractors.NAMES)
+    parser.add_argument("--extractor", type=names, default=extractors.NAMES[0], metavar="NAME", help=extractor)
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception, .pth or .safetensors")
+    where = "where the extractor computes: cpu, cuda, ... (as --device; the best there is)"
+    parser.add_argument("--extractor-device", metavar="NAME", help=where)
+    at_once = f"images at once in the extractor ({fidelity.BATCH})"
+    parser.add_argument("--extractor-batch", type=positive, default=fidelity.BATCH, metavar="N", help=at_once)
+    subsets = "of the kernel distance (KID); 0: leave it out (100)"
+    parser.add_argument("--kid-subsets", type=whole, default=100, metavar="N", help=subsets)
+    cache = "where features of real images are kept ($XDG_CACHE_HOME/gdm, or ~/.cache/gdm)"
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help=cache)
+    output = "the report, as JSON (frechet-EXTRACTOR.json, in the folder of a run)"
+    parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help=output)
+    generating.arguments(parser, solver="euler")
 
 
 def run(args: argparse.Namespace) -> int:
-    raise UnsupportedError("not yet")
+    if (args.run / "run.json").is_file():
+        return _of_run(args)
+    return _of_images(args)
+
+
+class _Reference(NamedTuple):
+    """Real images: what they are, for the report, and their features."""
+
+    about: dict[str, Any]
+    features: Features
+
+
+def _of_run(args: argparse.Namespace) -> int:
+    """Generate images of each seed, measure each set, and write the report anew after each."""
+    output = checked_name(args.output or args.run / f"frechet-{args.extractor}.json", (".json",))
+    settings = [text for text in args.overrides if not text.startswith("data.")]
+    chosen = generating.chosen(args, settings)
+    model, world = chosen.model, chosen.model.backend.world()
+    extractor = _extractor(args)
+    n, repeats = args.n or GENERATED, args.repeats or 3
+    batch = chosen.batch(n, world)
+    compiled = chosen.compiled(n * repeats, batch, world)
+    made = {"run": str(args.run), **chosen.recipe(), "calls": chosen.calls()}
+    made |= {"backend": model.backend.name, "device": model.backend.device}
+    del made["seed"]
+    real = None
+    if world.rank == 0:
+        chosen.warn_of_untaught()
+        spec = _reading(args, model.spec.data)
+        real = _reference(args, spec, extractor, model.schedule.shape, n)
+        print(f"images     {n} per seed of {args.run}, after {model.step} training steps")
+        print(f"schedule   {chosen.described()}\nsampling   {chosen.solving()}")
+        print(report.heading(real.about, extractor), flush=True)
+    rows: list[report.Row] = []
+    for seed in range(args.seed, args.seed + repeats):
+        own = fidelity.of_model(
+            compiled,
+            n,
+            extractor,
+            seed=seed,
+            steps=args.steps,
+            solver=args.solver,
+            batch=batch,
+            label=args.label,
+            guidance=args.guidance,
+            schedule=chosen.schedule,
+            world=world,
+            extractor_batch=args.extractor_batch,
+            progress=True,
+        )
+        if own is not None and real is not None:
+            rows.append(report.Row(seed, fidelity.compare(own, real.features, subsets=args.kid_subsets)))
+            write_json(output, report.content({**made, "n": n}, real.about, extractor, rows))
+            print(report.line(rows[-1]), flush=True)
+    if world.rank == 0:
+        print(report.ending(rows))
+        print(output)
+    return 0
+
+
+def _of_images(args: argparse.Namespace) -> int:
+    """Measure images that are there."""
+    output = checked_name(args.output or Path(f"{args.run.name}-frechet-{args.extractor}.json"), (".json",))
+    _check_given(args)
+    found = _images(args.run)
+    extractor = _extractor(args)
+    spec = _reading(args, DataConfig(source=args.reference))
+    count = args.n or len(found)
+    real = _reference(args, spec, extractor, found.shape, count)
+    print(f"images     {count} of {args.run}, SHA-256 {found.hash[:16]}...")
+    print(report.heading(real.about, extractor), flush=True)
+    own = fidelity.of_data(found, extractor, count=count, batch=args.extractor_batch, progress=True)
+    row = report.Row(None, fidelity.compare(own, real.features, subsets=args.kid_subsets))
+    record = args.run / RECORD
+    made = {"images": str(args.run), "hash": found.hash, "n": count, "available": len(found)}
+    if record.is_file():
+        made["recipe"] = read_json(record)
+    write_json(output, report.content(made, real.about, extractor, [row]))
+    print(report.line(row))
+    print(output)
+    return 0
+
+
+def _extractor(args: argparse.Namespace) -> Extractor:
+    device = args.device if args.extractor_device is None else args.extractor_device
+    on_torch = args.extractor_device is not None or args.backend in (None, "torch") or device == "cpu"
+    return extractors.get(args.extractor, device=device if on_torch else None, weights=args.weights)
+
+
+def _reading(args: argparse.Namespace, spec: DataConfig) -> DataConfig:
+    """Return how the real images are read: as the run read its own, with the changes of the command line."""
+    if args.reference is not None and args.reference != spec.source:
+        spec = replace(spec, source=args.reference, split="train")
+    table = {"data": config.to_dict(replace(config.Config(), data=replace(spec, labels=False)))["data"]}
+    config.override(table, [text for text in args.overrides if text.startswith("data.")])
+    return config.from_dict(table).data
+
+
+def _reference(
+    args: argparse.Namespace, spec: DataConfig, extractor: Extractor, shape: tuple[int, ...], n: int
+) -> _Reference:
+    """Return the features of the real images, from the cache if they are there.
+
+    n: how many images they are compared with; shape: of those
+    """
+    try:
+        dataset = data.load(spec, progress=True)
+    except DataError as error:
+        if args.reference is not None:
+            raise
+        raise DataError(f"the data of the run: {error}; name real images with --reference") from error
+    fidelity.check_comparable(shape, dataset, "--reference")
+    cache = feature_cache.default_folder() if args.cache is None else args.cache
+    features = fidelity.of_data(
+        dataset, extractor, count=args.reference_n, batch=args.extractor_batch, cache=cache, progress=True
+    )
+    known = features.moments
+    warn_of_bias(min(n, known.count), known.mean.size)  # before the images are generated, not after
+    reading = {"source": spec.source, "split": spec.split, "size": spec.size, "channels": spec.channels}
+    about = {**reading, "hash": dataset.hash, "count": known.count, "available": len(dataset)}
+    return _Reference(about, features)
+
+
+def _images(path: Path) -> data.Dataset:
+    """Read the images that are to be measured. Raises: DataError"""
+    try:
+        return data.load(DataConfig(source=str(path)), progress=True)
+    except DataError:
+        if path.exists():
+            raise
+        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+        hint = nearest(path.name, [sibling.name for sibling in siblings])
+        expected = "expected the folder of a run, or images in a folder, a zip or an .npz"
+        raise DataError(f"{path} does not exist{hint}; {expected}") from None
+
+
+def _check_given(args: argparse.Namespace) -> None:
+    """Refuse what is only for a run, where there is none. Raises: ConfigError"""
+    parser = argparse.ArgumentParser()
+    generating.arguments(parser, solver="euler")
+    defaults = {**vars(parser.parse_args([])), "repeats": None}
+    for name, default in defaults.items():
+        if getattr(args, name) != default and name != "device":  # which an extractor has too
+            raise ConfigError(f"--{name} is for a run; {args.run} has no run.json: leave it out, or name a run")
+    for text in args.overrides:
+        if not text.startswith("data."):
+            raise ConfigError(f"{text} is for a run; {args.run} has no run.json: leave it out, or name a run")
+    if args.reference is None:
+        raise ConfigError(
+            f"--reference: expected real images, got none; {args.run} is no run, whose data could be taken"
+        )
