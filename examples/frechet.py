@@ -195,7 +195,8 @@ def _summary(rows: Sequence[Mapping[str, Any]], schedules: Mapping[str, Chosen],
     if floor := settings["references"].get("floor"):
         lines.append(f"{'real test images':16}{floor['to_train']:>30.3f}")
     what = f"{settings['n']} images, {settings['solver']} {settings['steps']}, {settings['device']}"
-    return "\n".join(("", *lines, f"{what};\n{settings['features']['name']}: {settings['features']['about']}; mean [least, most] over seeds"))
+    by = "{name}: {about}".format_map(settings["features"])
+    return "\n".join(("", *lines, f"{what};\n{by}; mean [least, most] over seeds"))
 
 
 def _device_name(device: str) -> str:

@@ -1,7 +1,8 @@
-"""Laws of the Frechet distance: SciPy's matrix root, closed forms, rotations; moments that arrive in batches."""
+"""Laws of the distances between features: SciPy's matrix root, closed forms, rotations, double loops; moments in batches."""
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdm.errors import ShapeError, ValueRangeError
-from gdm.metrics import Moments, frechet_distance, moments
+from gdm.metrics import Moments, frechet_distance, kernel_distance, moments, unbiased_mmd2
 from property_tests.problems import seeds
 from property_tests.support import agree, arrays, refused
 
@@ -37,6 +38,12 @@ def test_scipy_agrees(seed: int, width: int, more: int) -> None:
     expected = by_sqrtm(first, second)
     agree(frechet_distance(first, second) / expected, 1.0, 1e-6)
     agree(frechet_distance(second, first) / expected, 1.0, 1e-6)
+
+
+def test_scipy_agrees_where_dimensions_are_many() -> None:
+    """In 200 dimensions, of scales from 1 to a thousandth, as pytorch-fid computes it from the same features."""
+    first, second = features(0, 400, 200), 1.1 * features(3, 300, 200)
+    agree(frechet_distance(first, second) / by_sqrtm(first, second), 1.0, 1e-6)
 
 
 @given(seeds, widths)
@@ -88,6 +95,64 @@ def test_too_few_features_are_told(count: int, warned: bool) -> None:
         warnings.simplefilter("always")
         frechet_distance(features(0, 50, 5), features(1, count, 5))
     assert [f"{count} features in 5 dimensions" in str(entry.message) for entry in caught] == [True] * warned
+
+
+# The kernel distance
+
+
+def by_loops(x: np.ndarray, y: np.ndarray) -> float:
+    """mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean k(x_i, y_j), a pair at a time."""
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        return (sum(p * q for p, q in zip(a, b, strict=True)) / len(a) + 1) ** 3
+
+    def within(z: np.ndarray) -> float:
+        pairs = [kernel(z[i], z[j]) for i in range(len(z)) for j in range(len(z)) if i != j]
+        return sum(pairs) / len(pairs)
+
+    across = [kernel(a, b) for a in x for b in y]
+    return within(x) + within(y) - 2 * sum(across) / len(across)
+
+
+@given(seeds, widths, st.integers(2, 9), st.integers(2, 9))
+def test_a_double_loop_agrees(seed: int, width: int, n: int, m: int) -> None:
+    x, y = arrays(seed, n, width), arrays(seed + 1, m, width) + 1
+    expected = by_loops(x, y)
+    agree(unbiased_mmd2(x, y), expected, 1e-9)
+    got = kernel_distance(x, y[:1].repeat(m, axis=0), subsets=2, size=2)  # all of y are equal: x alone varies
+    assert got.size == 2 and got.subsets == 2
+
+
+def test_subsets_are_unbiased() -> None:
+    """The mean over all pairs of subsets is the estimate of the whole; so it is, nearly, over many random ones."""
+    x, y = arrays(0, 6, 3), arrays(1, 6, 3) + 0.5
+    pairs = [[*pair] for pair in itertools.combinations(range(6), 3)]
+    agree(np.mean([unbiased_mmd2(x[a], y[b]) for a in pairs for b in pairs]), unbiased_mmd2(x, y), 1e-9)
+    got = kernel_distance(x, y, subsets=2000, size=3)
+    assert abs(got.mean - unbiased_mmd2(x, y)) < 5 * got.deviation / np.sqrt(2000)
+    assert kernel_distance(x, y, subsets=9, seed=1) == kernel_distance(x, y, subsets=9, seed=1)
+    assert kernel_distance(x, y, subsets=9, seed=1) != kernel_distance(x, y, subsets=9, seed=2)
+    assert kernel_distance(x, y).size == 3  # half of the smaller set
+
+
+def test_kernel_distances_tell_equal_from_different() -> None:
+    """Of sets from one distribution it is near zero, on both sides; of others it is above."""
+    one = [kernel_distance(features(s, 200, 4), features(s, 200, 4)[::-1], subsets=20).mean for s in range(9)]
+    assert min(one) < 0 or max(one) < 1
+    same = kernel_distance(arrays(0, 400, 4), arrays(1, 400, 4), subsets=50)
+    away = kernel_distance(arrays(0, 400, 4), arrays(1, 400, 4) + 1, subsets=50)
+    assert abs(same.mean) < 5 * same.deviation and away.mean > 5 * away.deviation
+
+
+def test_what_kernel_distances_refuse() -> None:
+    own = arrays(0, 9, 3)
+    for options in ({"subsets": 1}, {"size": 10}, {"size": 1}):
+        with refused(ValueRangeError, "2 to 9"):
+            kernel_distance(own, own, **options)
+    with refused(ShapeError, "(n, 3)", "(9, 2)"):
+        kernel_distance(own, own[:, :2])
+    with refused(ValueRangeError, "2 to 1"):
+        kernel_distance(own[:1], own)
 
 
 def test_what_is_refused() -> None:

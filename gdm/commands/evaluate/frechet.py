@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gdm import config, data, extractors, feature_cache, fidelity
+from gdm import config, data, extractors, feature_cache, fidelity, sources
 from gdm.canvas import checked_name
 from gdm.commands import generating, one_of, positive, whole
 from gdm.commands.evaluate import report
@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     reference = "real images, from any source (what the run was trained on)"
     parser.add_argument("--reference", metavar="DATA", help=reference)
     many = f"images per repeat ({GENERATED}; of a folder, all)"
-    parser.add_argument("-n", type=positive, metavar="N", help=many)
+    parser.add_argument("-n", type=_several, metavar="N", help=many)
     of = "how many of the real images; 0 is all (0)"
     parser.add_argument("--reference-n", type=whole, default=0, metavar="N", help=of)
     repeats = "with the seeds S, S + 1, ... of --seed S (3)"
@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     at_once = f"images at once in the extractor ({fidelity.BATCH})"
     parser.add_argument("--extractor-batch", type=positive, default=fidelity.BATCH, metavar="N", help=at_once)
     subsets = "of the kernel distance (KID); 0: leave it out (100)"
-    parser.add_argument("--kid-subsets", type=whole, default=100, metavar="N", help=subsets)
+    parser.add_argument("--kid-subsets", type=_none_or_several, default=100, metavar="N", help=subsets)
     cache = "where features of real images are kept ($XDG_CACHE_HOME/gdm, or ~/.cache/gdm)"
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help=cache)
     output = "the report, as JSON (frechet-EXTRACTOR.json, in the folder of a run)"
@@ -69,6 +69,18 @@ def run(args: argparse.Namespace) -> int:
     if (args.run / "run.json").is_file():
         return _of_run(args)
     return _of_images(args)
+
+
+def _several(text: str) -> int:
+    """An argparse type: a whole number from 2, since one has no deviation."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 2, got {text!r}")
+    return int(text)
+
+
+def _none_or_several(text: str) -> int:
+    """An argparse type: 0, or a whole number from 2."""
+    return 0 if text == "0" else _several(text)
 
 
 class _Reference(NamedTuple):
@@ -129,8 +141,9 @@ def _of_run(args: argparse.Namespace) -> int:
 def _of_images(args: argparse.Namespace) -> int:
     """Measure images that are there."""
     output = checked_name(args.output or Path(f"{args.run.name}-frechet-{args.extractor}.json"), (".json",))
+    opened = _opened(args.run)
     _check_given(args)
-    found = _images(args.run)
+    found = data.read(opened, DataConfig(source=str(args.run)), progress=True)
     extractor = _extractor(args)
     spec = _reading(args, DataConfig(source=args.reference))
     count = args.n or len(found)
@@ -189,10 +202,10 @@ def _reference(
     return _Reference(about, features)
 
 
-def _images(path: Path) -> data.Dataset:
-    """Read the images that are to be measured. Raises: DataError"""
+def _opened(path: Path) -> sources.Source:
+    """Open the images that are to be measured. Raises: DataError"""
     try:
-        return data.load(DataConfig(source=str(path)), progress=True)
+        return sources.find(DataConfig(source=str(path)))
     except DataError:
         if path.exists():
             raise

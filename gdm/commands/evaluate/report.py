@@ -53,7 +53,7 @@ def heading(reference: Mapping[str, Any], extractor: Extractor) -> str:
     return (
         f"reference  {reference['source']}{part}: {count}{of} images, SHA-256 {reference['hash'][:16]}...\n"
         f"features   {extractor.name} on {extractor.device}: {extractor.about}{known}\n\n"
-        f"{'seed':10} {'Frechet distance':>20} {'KID x 1000, its subsets':>28}"
+        f"{'seed':10} {'Frechet distance':>20} {'KID x 1000 (of subsets)':>28}"
     )
 
 
