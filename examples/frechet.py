@@ -63,7 +63,7 @@ def parser(doc: str | None, *, n: int, reference: int, steps: int, solver: str) 
     made.add_argument("--precision", help="float32, tf32, bfloat16 for sampling (the run's); features are float32")
     made.add_argument("--compile", action="store_true", help="compile the network for sampling")
     made.add_argument("--batch", type=int, default=256, help="images at once, sampled (256)")
-    made.add_argument("--feature-batch", type=int, default=64, help="images at once, in the feature network (64)")
+    made.add_argument("--feature-batch", type=int, help="images at once, in the feature network")
     made.add_argument("-o", dest="output", type=Path, help="folder of the results (a folder in that of the run)")
     return made
 

@@ -15,6 +15,7 @@ import numpy as np
 from gdm.errors import BackendError, ConfigError, ShapeError, nearest
 
 NAMES = ("efficientnet-lite0", "inception", "pixels")
+BATCH = 64
 MOST = 16384  # dimensions: a covariance of more takes gigabytes
 
 
@@ -37,6 +38,11 @@ class Extractor(Protocol):
     @property
     def device(self) -> str: ...
 
+    @property
+    def batch(self) -> int:
+        """How many images at once it is fast with."""
+        ...
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images. Shapes: uint8 (n, C, H, W) -> (n, d)"""
         ...
@@ -45,7 +51,7 @@ class Extractor(Protocol):
 class Pixels:
     """The images themselves, flattened: no network, no resizing."""
 
-    name, sha256, device = "pixels", "", "cpu"
+    name, sha256, device, batch = "pixels", "", "cpu", BATCH
     about = "all elements of an image, byte / 127.5 - 1, not resized"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -65,6 +71,7 @@ class Given:
         self.about = str(getattr(function, "about", "a function of the caller's"))
         self.sha256: str | None = getattr(function, "sha256", None)
         self.device = str(getattr(function, "device", "cpu"))
+        self.batch = int(getattr(function, "batch", BATCH))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         features = np.asarray(self._function(images))
@@ -86,7 +93,7 @@ def get(
     inception: the 2048 features of FID, by torch-fidelity: pip install "gdm[fid]"; images are brought to 299 x 299 as
         in the literature: bilinear as TensorFlow 1 does it, without antialias; grey ones become RGB
     pixels: the images as they are
-    function: uint8 (n, C, H, W) -> (n, d); its attributes `name`, `about` and `sha256` are used if it has them
+    function: uint8 (n, C, H, W) -> (n, d); its attributes `name`, `about`, `sha256`, `device` and `batch` are used if it has them
 
     Raises: ConfigError for an unknown name, or weights for another; BackendError for a package that is missing;
         DataError for weights that are absent or damaged

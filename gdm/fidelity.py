@@ -31,7 +31,6 @@ from gdm.solver import Solver, Steps
 from gdm.version import VERSION
 
 KEPT = 10_000  # features of a set that are kept one by one, for the kernel distance
-BATCH = 64  # images at once in the network of an extractor
 
 
 class Distances(NamedTuple):
@@ -46,11 +45,12 @@ def gather(
     count: int,
     extractor: Extractor,
     *,
-    batch: int = BATCH,
+    batch: int | None = None,
     seen: Callable[[int], object] | None = None,
 ) -> Features:
     """Return the features of images that arrive in batches; `seen` is told how many were done, each time.
 
+    batch: images at once in the extractor; None is what suits it
     count: how many images there will be: which features are kept one by one follows from it
 
     Shapes: uint8 (any, C, H, W) each
@@ -60,13 +60,13 @@ def gather(
     kept = np.zeros(count, bool)
     kept[batch_indices(count, min(KEPT, count), step=0, seed=1)] = True  # spread: images are often sorted by class
     sample: list[np.ndarray] = []
-    done = 0
+    done, size = 0, batch or extractor.batch
 
     def features() -> Iterable[np.ndarray]:
         nonlocal done
         for images in batches:
-            for start in range(0, len(images), batch):
-                found = np.asarray(extractor(images[start : start + batch]))
+            for start in range(0, len(images), size):
+                found = np.asarray(extractor(images[start : start + size]))
                 if done + len(found) > count:
                     raise ValueRangeError(f"expected {count} images, got more; count them first")
                 sample.append(found[kept[done : done + len(found)]].astype(np.float32))
@@ -86,7 +86,7 @@ def of_data(
     extractor: Extractor,
     *,
     count: int = 0,
-    batch: int = BATCH,
+    batch: int | None = None,
     cache: Path | None = None,
     progress: bool = False,
 ) -> Features:
@@ -106,7 +106,8 @@ def of_data(
     chosen = np.arange(count)
     if count < len(dataset):
         chosen = np.sort(batch_indices(len(dataset), count, step=0, seed=0))
-    parts = (dataset.take(chosen[start : start + batch]) for start in range(0, count, batch))
+    size = batch or extractor.batch
+    parts = (dataset.take(chosen[start : start + size]) for start in range(0, count, size))
     with feature_bar(count, progress) as seen:
         features = gather(parts, count, extractor, batch=batch, seen=seen)
     if cache is not None and key is not None:
@@ -131,7 +132,7 @@ def of_model(
     guidance: float = 1.0,
     schedule: Schedule | None = None,
     world: World | None = None,
-    extractor_batch: int = BATCH,
+    extractor_batch: int | None = None,
     progress: bool = False,
 ) -> Features | None:
     """Generate images `first`, ..., `first + n - 1` of a seed, as bytes, and return their features.

@@ -39,7 +39,7 @@ def bytes_of(seed: int, *shape: int) -> np.ndarray:
 class Counting:
     """An extractor that knows its hash, and counts the images that it has seen."""
 
-    name, about, device = "counting", "all elements", "cpu"
+    name, about, device, batch = "counting", "all elements", "cpu", 16
 
     def __init__(self, sha256: str | None = "1") -> None:
         self.sha256, self.seen = sha256, 0

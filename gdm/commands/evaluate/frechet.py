@@ -54,8 +54,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception, .pth or .safetensors")
     where = "where the extractor computes: cpu, cuda, ... (as --device; the best there is)"
     parser.add_argument("--extractor-device", metavar="NAME", help=where)
-    at_once = f"images at once in the extractor ({fidelity.BATCH})"
-    parser.add_argument("--extractor-batch", type=positive, default=fidelity.BATCH, metavar="N", help=at_once)
+    at_once = "images at once in the extractor (as suits it and its device)"
+    parser.add_argument("--extractor-batch", type=positive, metavar="N", help=at_once)
     subsets = "of the kernel distance (KID); 0: leave it out (100)"
     parser.add_argument("--kid-subsets", type=_none_or_several, default=100, metavar="N", help=subsets)
     cache = "where features of real images are kept ($XDG_CACHE_HOME/gdm, or ~/.cache/gdm)"
