@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -148,7 +149,9 @@ class FakeInception(torch.nn.Module):
 
     def __init__(self, name: str, features: list[str], feature_extractor_weights_path: Any) -> None:
         super().__init__()
-        assert features == ["2048"]
+        assert features == ["2048"] and isinstance(
+            feature_extractor_weights_path, io.BytesIO
+        )  # a file it would unpickle
         self.fc = torch.nn.Linear(3, 4)
         self.load_state_dict(torch.load(feature_extractor_weights_path, weights_only=False))
 
@@ -351,11 +354,20 @@ def test_images_that_are_there_give_the_number_of_the_run(folder: Path, capsys: 
 
 
 @pytest.mark.usefixtures("here")
-def test_too_few_images_are_told_before_they_are_made(capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_few_images_are_told_before_they_are_made(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once, though three repeats are measured."""
     few = [word if word != "70" else "9" for word in OPTIONS]
     _, errors = evaluated(capsys, "run", *few, "--repeats", "3")
     assert errors.count("9 features in 64 dimensions") == 1
+
+    def stopped(*_: object, **__: object) -> None:
+        raise ValueRangeError("stopped")
+
+    monkeypatch.setattr(fidelity, "of_model", stopped)
+    _, errors = evaluated(capsys, "run", *few, status=2)
+    assert "9 features in 64 dimensions" in errors and errors.endswith("gdm: stopped\n")
 
 
 @pytest.mark.usefixtures("here")
@@ -384,7 +396,8 @@ def test_too_few_images_are_told_before_they_are_made(capsys: pytest.CaptureFixt
 def test_mistakes_are_explained_in_one_line(
     words: tuple[str, ...], expected: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, errors = evaluated(capsys, *words, status=2)
+    small = ("--steps", "4", "--repeats", "1") if words[0] == "run" else ()  # should it go through after all
+    _, errors = evaluated(capsys, *words, *small, *(("-n", "70") if small and "-n" not in words else ()), status=2)
     assert re.fullmatch(r"gdm: [^\n]+\n", errors), errors
     for part in expected:
         assert part in errors

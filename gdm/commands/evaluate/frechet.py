@@ -212,7 +212,7 @@ def _opened(path: Path) -> sources.Source:
         siblings = path.parent.iterdir() if path.parent.is_dir() else ()
         hint = nearest(path.name, [sibling.name for sibling in siblings])
         expected = "expected the folder of a run, or images in a folder, a zip or an .npz"
-        raise DataError(f"{path} does not exist{hint}; {expected}") from None
+        raise DataError(f"{path} does not exist{hint or ';'} {expected}") from None
 
 
 def _check_given(args: argparse.Namespace) -> None:
