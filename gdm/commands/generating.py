@@ -67,6 +67,12 @@ class Chosen(NamedTuple):
         """Return how many network calls an image takes."""
         return self.model.calls(self.args.steps, self.args.solver, self.schedule)
 
+    def how(self) -> dict[str, Any]:
+        """Return the arguments of `rounds.in_rounds` that decide what images are, but for their numbers and seed."""
+        args = self.args
+        known = {"steps": args.steps, "solver": args.solver, "label": args.label, "guidance": args.guidance}
+        return {**known, "schedule": self.schedule}
+
     def recipe(self) -> dict[str, Any]:
         """Return what the images follow from, beside their numbers."""
         args = self.args

@@ -67,19 +67,15 @@ def _batches(chosen: generating.Chosen, numbers: range | list[int], world: World
     """Yield the images, on process 0; compile the network first where that pays."""
     if not numbers:
         return iter(())
-    args, batch = chosen.args, chosen.batch(len(numbers), world)
+    batch = chosen.batch(len(numbers), world)
     return rounds.in_rounds(
         chosen.compiled(len(numbers), batch, world),
         numbers,
         world,
         batch=batch,
-        seed=args.seed,
-        steps=args.steps,
-        solver=args.solver,
-        label=args.label,
-        guidance=args.guidance,
-        schedule=chosen.schedule,
+        seed=chosen.args.seed,
         progress=True,
+        **chosen.how(),
     )
 
 

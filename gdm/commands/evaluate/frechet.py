@@ -93,49 +93,38 @@ class _Reference(NamedTuple):
 def _of_run(args: argparse.Namespace) -> int:
     """Generate images of each seed, measure each set, and write the report anew after each."""
     output = checked_name(args.output or args.run / f"frechet-{args.extractor}.json", (".json",))
-    settings = [text for text in args.overrides if not text.startswith("data.")]
-    chosen = generating.chosen(args, settings)
+    chosen = generating.chosen(args, [text for text in args.overrides if not text.startswith("data.")])
     model, world = chosen.model, chosen.model.backend.world()
     extractor = _extractor(args)
     n, repeats = args.n or GENERATED, args.repeats or 3
-    batch = chosen.batch(n, world)
-    compiled = chosen.compiled(n * repeats, batch, world)
-    made = {"run": str(args.run), **chosen.recipe(), "calls": chosen.calls()}
-    made |= {"backend": model.backend.name, "device": model.backend.device}
-    del made["seed"]
     real = None
     if world.rank == 0:
         chosen.warn_of_untaught()
-        spec = _reading(args, model.spec.data)
-        real = _reference(args, spec, extractor, model.schedule.shape, n)
+        real = _reference(args, _reading(args, model.spec.data), extractor, model.schedule.shape, n)
         print(f"images     {n} per seed of {args.run}, after {model.step} training steps")
         print(f"schedule   {chosen.described()}\nsampling   {chosen.solving()}")
         print(report.heading(real.about, extractor), flush=True)
+    batch = chosen.batch(n, world)
+    compiled = chosen.compiled(n * repeats, batch, world)
+    common = {"batch": batch, "extractor_batch": args.extractor_batch, "world": world, **chosen.how()}
     rows: list[report.Row] = []
     for seed in range(args.seed, args.seed + repeats):
-        own = fidelity.of_model(
-            compiled,
-            n,
-            extractor,
-            seed=seed,
-            steps=args.steps,
-            solver=args.solver,
-            batch=batch,
-            label=args.label,
-            guidance=args.guidance,
-            schedule=chosen.schedule,
-            world=world,
-            extractor_batch=args.extractor_batch,
-            progress=True,
-        )
+        own = fidelity.of_model(compiled, n, extractor, seed=seed, progress=True, **common)
         if own is not None and real is not None:
             rows.append(report.Row(seed, fidelity.compare(own, real.features, subsets=args.kid_subsets)))
-            write_json(output, report.content({**made, "n": n}, real.about, extractor, rows))
+            write_json(output, report.content(_made(chosen, n), real.about, extractor, rows))
             print(report.line(rows[-1]), flush=True)
-    if world.rank == 0:
-        print(report.ending(rows))
-        print(output)
+    if real is not None:
+        print(f"{report.ending(rows)}\n{output}")
     return 0
+
+
+def _made(chosen: generating.Chosen, n: int) -> dict[str, Any]:
+    """Return what the images of a run follow from, for the report, which has their seeds."""
+    recipe = {key: value for key, value in chosen.recipe().items() if key != "seed"}
+    backend = chosen.model.backend
+    where = {"backend": backend.name, "device": backend.device}
+    return {"run": str(chosen.args.run), "n": n, "calls": chosen.calls(), **recipe, **where}
 
 
 def _of_images(args: argparse.Namespace) -> int:
