@@ -97,6 +97,30 @@ def test_a_model_is_measured_by_the_bytes_that_it_writes() -> None:
         same_bits(got.sample, Pixels()(images))
 
 
+class Other:
+    """The second of two processes, which sends its images to the first."""
+
+    rank, size = 1, 2
+
+    def __init__(self) -> None:
+        self.sent: list[np.ndarray] = []
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        return values
+
+    def gather(self, values: np.ndarray) -> list[np.ndarray]:
+        self.sent.append(values)
+        return []
+
+
+def test_a_process_that_is_not_the_first_makes_its_share_and_extracts_nothing() -> None:
+    model, world, extractor = exact(gdm.Schedule.blockwise((1, 2, 2), grid=(2, 1))), Other(), Counting()
+    assert fidelity.of_model(model, 9, extractor, steps=4, batch=2, world=world) is None  # type: ignore[arg-type]
+    images = to_uint8(np.asarray(model.generate(9, steps=4)))
+    same_bits(np.concatenate(world.sent), images[[2, 3, 6, 7]])  # of each round of four, the second half
+    assert extractor.seen == 0
+
+
 def test_both_distances_and_their_summary() -> None:
     first, second = bytes_of(0, 90, 1, 2, 2), bytes_of(1, 80, 1, 2, 2) // 2
     a, b = (fidelity.gather([images], len(images), Pixels()) for images in (first, second))

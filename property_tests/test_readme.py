@@ -20,6 +20,7 @@ TINY = ("network.channels=8", "network.blocks=1", "training.steps=2", "training.
 def beside_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the examples and a barely trained run in runs/digits."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # features of real images are kept there
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     training.train(config.load("examples/configs/digits.toml", TINY), Path("runs/digits"), progress=False)
     return tmp_path
