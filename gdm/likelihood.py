@@ -8,7 +8,7 @@ log p(x) = sum_j log p(x_j | x_0..x_{j-1}), exactly where earlier groups ignore 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from gdm import backends
 from gdm.arrays import A, check_event, constant, frozen, index, namespace
 from gdm.errors import BudgetError, ShapeError
-from gdm.flow import by_segment, direction_of, run, start
+from gdm.flow import by_segment, direction_of, generator, run, start
 from gdm.objective import Network
 from gdm.partition import Partition
 from gdm.schedule import Schedule
@@ -41,7 +41,8 @@ def log_likelihood(
     The density is that of `x` as given (in any basis: U is orthogonal).
 
     probes: None takes the exact trace, one vector-Jacobian product per moving coordinate, for at most 256;
-        (n, *event) random signs or normals give Hutchinson's unbiased estimate with n products.
+        (n, *event) random signs or normals give Hutchinson's unbiased estimate with n products, of the same probes
+        for all samples; (n, batch, *event) gives each sample its own, so that errors average out over samples.
 
     Shapes: x (batch, *event) -> (batch, k)
     Raises: as `gdm.encode`; BudgetError if a group is too large for the exact trace; UnsupportedError for
@@ -50,10 +51,7 @@ def log_likelihood(
     chosen, segments = get(solver), plan(schedule, steps)[::-1]
     y = start(x, "x", schedule)
     if probes is not None:
-        namespace(x, probes)
-        check_event(probes, schedule.shape, "probes")
-        if not probes.shape[0]:
-            raise ShapeError("probes: expected at least one, got none; pass None for the exact trace")
+        probes = _checked_probes(probes, x, schedule)
     tables, prepare = tabulate(schedule, segments, chosen, y, reverse=True, events=(True, False))
     direction = direction_of(network, schedule, mask_pending)
     state: tuple[Any, ...] = (y, constant(np.zeros((x.shape[0], schedule.k)), like=y))
@@ -61,6 +59,27 @@ def log_likelihood(
         state = run(_slope(direction, schedule, _moving(schedule, segment, probes, y)), state, chosen, part, prepare)
     z, change = state
     return group_sums(schedule, -0.5 * z * z - 0.5 * math.log(2 * math.pi)) + change
+
+
+def draw_probes(seed: int, indices: Sequence[int], count: int, shape: Sequence[int]) -> np.ndarray:
+    """Draw random signs on the host for the samples that have these numbers, each from (seed, number) alone.
+
+    Shapes: -> float32 (len(indices), count, *shape); `log_likelihood` takes them with the first two axes swapped
+    """
+    draws = (generator(seed, i, stream=3).integers(0, 2, (count, *shape)) for i in indices)
+    return np.stack([(2 * draw - 1).astype(np.float32) for draw in draws])
+
+
+def _checked_probes(probes: Any, x: Any, schedule: Schedule) -> Any:
+    """Return probes as (n, batch or 1, *event)."""
+    xp, own = namespace(x, probes), len(probes.shape) == len(schedule.shape) + 2
+    flat = xp.reshape(probes, (-1, *probes.shape[2:])) if own else probes
+    check_event(flat, schedule.shape, "probes")
+    if not flat.shape[0]:
+        raise ShapeError("probes: expected at least one, got none; pass None for the exact trace")
+    if own and probes.shape[1] != x.shape[0]:
+        raise ShapeError(f"probes: expected (n, {x.shape[0]}, ...), n for each sample, got {tuple(probes.shape)}")
+    return probes if own else probes[:, None, ...]
 
 
 def group_sums(schedule: Schedule, values: A) -> A:
@@ -95,10 +114,10 @@ def _slope(direction: Callable[[Any, Any, Any], Any], schedule: Schedule, probes
 
 
 def _moving(schedule: Schedule, segment: Segment, probes: Any, like: Any) -> Any:
-    """Return the probe vectors of a segment, (n, 1, *event): zero where nothing moves, their squares averaging 1."""
+    """Return the probe vectors of a segment, (n, batch or 1, *event): zero where nothing moves, their squares averaging 1."""
     moving = np.isin(schedule.partition.labels, np.flatnonzero(segment.active))
     if probes is not None:
-        return (probes * constant(moving, like) / math.sqrt(probes.shape[0]))[:, None, ...]
+        return probes * constant(moving, like) / math.sqrt(probes.shape[0])
     where = np.flatnonzero(moving)
     if len(where) > EXACT_LIMIT:
         raise BudgetError(

@@ -6,20 +6,20 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from gdm import backends, checkpoint, flow, sampling
+from gdm import backends, checkpoint, flow, likelihood, sampling
 from gdm.arrays import namespace
 from gdm.config import Config, build_groupings, from_dict
-from gdm.errors import CheckpointError, PartitionError, ValueRangeError
+from gdm.errors import CheckpointError, PartitionError, UnsupportedError, ValueRangeError
 from gdm.partition import Partition
 from gdm.progress import sampling_bar
 from gdm.sampling import Labels
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps, get, plan
-from gdm.task import Task, hashable
+from gdm.task import Kind, Task, hashable
 
 Watch = Callable[[int], None]  # told before each network call how many images it is for
 
@@ -176,6 +176,40 @@ class Model:
 
         return _joined(self._in_batches(task, x.shape[0], batch, labels, events))
 
+    def log_likelihood(
+        self,
+        images: Any,
+        *,
+        steps: Steps = 128,
+        solver: str | Solver = "heun",
+        probes: int | None = None,
+        seed: int = 0,
+        first: int = 0,
+        batch: int | None = None,
+        labels: Labels = None,
+        guidance: float = 1.0,
+        schedule: Schedule | None = None,
+    ) -> Any:
+        """Return log p(x_j | earlier groups) of each image and group, in nats, as `gdm.log_likelihood`.
+
+        probes: how many random signs estimate the trace; None is exact. Image i has those of (seed, first + i).
+
+        Shapes: (n, *event) in [-1, 1] -> (n, k)
+        Raises: as `encode`; BudgetError for a group too large for the exact trace; UnsupportedError without derivatives
+        """
+        if self.backend.name == "numpy":
+            remedy = 'load the run with backend="torch" (--backend torch)'
+            raise UnsupportedError(
+                f"likelihood: expected a backend with derivatives, torch or jax, got numpy; {remedy}"
+            )
+        x, task = self.backend.asarray(images), self._task("likelihood", steps, solver, schedule, guidance)
+
+        def events(rows: np.ndarray) -> tuple[Any, ...]:
+            drawn = likelihood.draw_probes(seed, (rows + first).tolist(), probes or 1, self.schedule.shape)
+            return (x[rows], self.backend.asarray(drawn))[: 2 if probes else 1]
+
+        return _joined(self._in_batches(task, x.shape[0], batch, labels, events))
+
     def shares(self, steps: Steps, schedule: Schedule | None = None) -> tuple[int, ...]:
         """Return how a budget of steps is shared among the groups, in order of generation."""
         return tuple(segment.steps for segment in plan(schedule or self.schedule, steps))
@@ -219,7 +253,7 @@ class Model:
 
     def _task(
         self,
-        kind: Literal["generate", "encode", "complete"],
+        kind: Kind,
         steps: Steps,
         solver: str | Solver,
         schedule: Schedule | None,

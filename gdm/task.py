@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gdm import flow, sampling
+from gdm import flow, likelihood, sampling
 from gdm.arrays import frozen, index, namespace
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps
+
+Kind = Literal["generate", "encode", "complete", "likelihood"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Task:
     The rest is as for the functions of `gdm.flow` and for `sampling.guided`.
     """
 
-    flow: Literal["generate", "encode", "complete"]
+    flow: Kind
     schedule: Schedule
     steps: int | tuple[int, ...]
     solver: str | Solver
@@ -35,9 +37,11 @@ class Task:
     def __call__(self, network: Any, told: Any, *events: Any) -> Any:
         """Solve for a batch with a network (x_t, alpha, labels) -> u.
 
-        told: of `sampling.told`, or None. events: the latents, the images or, to complete, the images and the latents
+        told: of `sampling.told`, or None. events: the latents, the images or, to complete, the images and the latents;
+            for the likelihood the images and, unless the trace is to be exact, probes of each, (batch, n, *event)
 
-        Shapes: (batch, *event) each -> (batch, *event), or (groups + 1, batch, *event) with trajectory
+        Shapes: (batch, *event) each -> (batch, *event), or (groups + 1, batch, *event) with trajectory; for the
+            likelihood (batch, k)
         """
 
         def direction(x_t: Any, alpha: Any) -> Any:
@@ -49,6 +53,10 @@ class Task:
         if self.flow == "complete":
             x, z = events
             return flow.complete(direction, x, self.known, z, self.schedule, **chosen)
+        if self.flow == "likelihood":
+            x, *probes = events
+            swapped = namespace(x, *probes).moveaxis(probes[0], 1, 0) if probes else None
+            return likelihood.log_likelihood(direction, x, self.schedule, probes=swapped, **chosen)
         solve = flow.generate if self.flow == "generate" else flow.encode
         return solve(direction, events[0], self.schedule, trajectory=self.trajectory, **chosen)
 

@@ -122,6 +122,17 @@ def test_a_few_probes_estimate(lib: Library) -> None:
 
 
 @pytest.mark.parametrize("lib", DIFFERENTIABLE, ids=repr)
+def test_each_sample_may_have_its_own_probes(lib: Library) -> None:
+    """Then its value is what these probes, shared by all, would give it."""
+    chosen = gdm.Schedule.rows((1, 2, 3), 2)
+    network, x, probes = random_network(1, chosen), arrays(2, 3, *chosen.shape), arrays(3, 2, 3, *chosen.shape)
+    settings: Any = {"steps": 2, "solver": "euler"}
+    got = likelihood(lib, network, x, chosen, probes, **settings)
+    for i in range(3):
+        agree(got[i], likelihood(lib, network, x, chosen, probes[:, i], **settings)[i], what=f"sample {i}")
+
+
+@pytest.mark.parametrize("lib", DIFFERENTIABLE, ids=repr)
 def test_what_stands_still_adds_no_noise(lib: Library) -> None:
     """Probes look at the moving coordinates alone: where u of a group does not depend on it, any probe is exact."""
     chosen, probes = gdm.Schedule.rows((2, 3), 2), arrays(0, 1, 2, 3)
@@ -188,6 +199,8 @@ def test_what_the_likelihood_refuses(lib: Library) -> None:
         gdm.log_likelihood(zero, x, chosen, probes=lib.array(np.ones((4, 2, 2), np.int64)))
     with refused(ShapeError, "probes: expected at least one"):
         gdm.log_likelihood(zero, x, chosen, probes=lib.array(np.ones((0, 2, 2))))
+    with refused(ShapeError, "probes: expected (n, 1, ...)", "(4, 2, 2, 2)"):
+        gdm.log_likelihood(zero, x, chosen, probes=lib.array(np.ones((4, 2, 2, 2))))
     with refused(BackendError, lib.name, "numpy"):
         gdm.log_likelihood(zero, x, chosen, probes=np.ones((4, 2, 2)))
     with refused(BudgetError, "steps: expected at least 2"):
