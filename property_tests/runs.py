@@ -72,6 +72,43 @@ def exact(schedule: gdm.Schedule, backend: str = "numpy", mask_pending: bool = F
     return Model(network, schedule, spec, backends.get(backend, "cpu", "float64"))
 
 
+def gaussian(schedule: gdm.Schedule, backend: str = "numpy", mask_pending: bool = False, scale: float = 1.0) -> Model:
+    """Return a model whose network is the optimal one for a correlated Gaussian: all it does is known, `linear`."""
+    network = gaussian_data(schedule.shape, scale).direction(schedule)
+    spec = Config(training=TrainingConfig(mask_pending=mask_pending))
+    return Model(network, schedule, spec, backends.get(backend, "cpu", "float64"))
+
+
+def gaussian_data(shape: tuple[int, ...], scale: float = 1.0) -> gdm.oracle.GaussianMixture:
+    """Return one correlated Gaussian over small events, with standard deviations around `scale`."""
+    whole = mixture(shape)
+    return gdm.oracle.GaussianMixture([1.0], scale * whole.means[:1], scale**2 * whole.covariances[:1])
+
+
+def linear(schedule: gdm.Schedule) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and matrix of the exact flow c = mean + M z of `gaussian`, in the coordinates of the basis, flat.
+
+    It is the Knothe-Rosenblatt map by groups: block-triangular in order of generation, with symmetric diagonal blocks,
+    M_jj^2 the covariance of group j given those before it.
+
+    Shapes: -> (d,), (d, d)
+    """
+    data, basis = gaussian_data(schedule.shape), schedule.basis
+    d = int(np.prod(schedule.shape))
+    u = basis.synthesize(np.eye(d).reshape(d, *schedule.shape)).reshape(d, d)  # its rows are the basis vectors
+    covariance, matrix = u @ data.covariances[0] @ u.T, np.zeros((d, d))
+    groups = [schedule.partition.indices(j) for j in range(schedule.k)]
+    order = np.concatenate(groups)
+    lower = np.zeros((d, d))
+    lower[np.ix_(order, order)] = np.linalg.cholesky(covariance[np.ix_(order, order)])
+    for own in groups:
+        block = lower[np.ix_(own, own)]
+        values, vectors = np.linalg.eigh(block @ block.T)
+        root = (vectors * np.sqrt(values)) @ vectors.T
+        matrix[:, own] = lower[:, own] @ np.linalg.solve(block, root)
+    return u @ data.means[0].ravel(), matrix
+
+
 def smooth(schedule: gdm.Schedule, backend: str) -> Model:
     """Return a model with a random network, which JAX compiles sooner than the exact one."""
     return Model(random_network(0, schedule), schedule, Config(), backends.get(backend, "cpu", "float64"))
