@@ -210,6 +210,14 @@ class Model:
 
         return _joined(self._in_batches(task, x.shape[0], batch, labels, events))
 
+    def check_differentiable(self) -> None:
+        """Refuse a backend without derivatives. Raises: UnsupportedError"""
+        if self.backend.name == "numpy":
+            remedy = 'load the run with backend="torch" (--backend torch)'
+            raise UnsupportedError(
+                f"likelihood: expected a backend with derivatives, torch or jax, got numpy; {remedy}"
+            )
+
     def shares(self, steps: Steps, schedule: Schedule | None = None) -> tuple[int, ...]:
         """Return how a budget of steps is shared among the groups, in order of generation."""
         return tuple(segment.steps for segment in plan(schedule or self.schedule, steps))

@@ -52,7 +52,7 @@ LAYERS = (
     ("rounds", "preparation", "analysis"),
     ("resume", "writers", "fidelity"),
     ("training", "trial"),
-    ("diagrams", "plots"),
+    ("diagrams", "plots", "figures"),
     ("commands",),
     ("cli",),
     ("__main__",),

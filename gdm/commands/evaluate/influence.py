@@ -1,0 +1,72 @@
+"""Which latent group moves which image group, as a matrix (Prop. 3.3).
+
+Row i: how far (root mean square) each image group moves when latent group i is drawn anew. Groups that were generated
+earlier, left of the diagonal, stay: to the bit if the run was trained with training.mask_pending=true and its groups
+are of pixels, else as far as the network has learnt it.
+
+Examples:
+
+  gdm evaluate influence runs/digits
+  gdm evaluate influence runs/digits schedule.order=reverse -n 64 --steps 128
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gdm import figures
+from gdm.analysis.influence import Influence, influence
+from gdm.commands import generating, positive
+from gdm.commands.evaluate import inputs
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    changes = "settings of the run's schedule, changed: schedule.order=spiral"
+    parser.add_argument("overrides", nargs="*", default=[], metavar="schedule.KEY=VALUE", help=changes)
+    parser.add_argument("-n", type=positive, default=32, metavar="N", help="images, each with one other noise (32)")
+    inputs.add_output(parser, "influence")
+    generating.arguments(parser, solver="ab2")
+
+
+def run(args: argparse.Namespace) -> int:
+    stem = inputs.stem_of(args, "influence")
+    chosen = generating.chosen(args, args.overrides)
+    found = influence(
+        chosen.model,
+        n=args.n,
+        seed=args.seed,
+        steps=args.steps,
+        solver=args.solver,
+        batch=args.batch,
+        schedule=chosen.schedule,
+    )
+    about = {"run": str(args.run), **chosen.recipe(), "n": args.n, "leak": found.leak}
+    inputs.write(stem, _rows(found), about)
+    print(f"{args.n} images; {chosen.solving()}\n")
+    _print(found)
+    masked = chosen.model.spec.training.mask_pending
+    why = "pending groups are hidden from the network" if masked else "pending groups are shown to the network"
+    print(f"\nlargest influence on an earlier group: {found.leak:.2g} of the largest of all ({why})")
+    print(*figures.influence(found, stem), sep="\n")
+    return 0
+
+
+def _rows(found: Influence) -> list[dict[str, float]]:
+    k = len(found.rms)
+    return [
+        {"latent_group": i, "image_group": j, "rms": float(found.rms[i, j]), "error": float(found.error[i, j])}
+        for i in range(k)
+        for j in range(k)
+    ]
+
+
+def _print(found: Influence, most: int = 12) -> None:
+    k = len(found.rms)
+    print(f"latent group {'':3}image group: root mean square")
+    print(" " * 14 + "".join(f"{j:>9}" for j in range(min(k, most))) + " ..." * (k > most))
+    for i in range(min(k, most)):
+        print(f"{i:<14}" + "".join(f"{value:>9.3g}" for value in found.rms[i, :most]))
+    if k > most:
+        print(f"... {k} groups in all: see the file")

@@ -1,0 +1,95 @@
+"""Bits per dimension of images, in all and group by group, given the groups before.
+
+An upper bound, by uniform dequantisation, of what images of 8 bits cost under the model; noise would cost 8. It needs
+derivatives: a backend torch or jax. Whether images were trained on shows: name others with --data or data.split=test.
+
+Examples:
+
+  gdm evaluate likelihood runs/digits
+  gdm evaluate likelihood runs/digits --probes exact --steps 128 -n 256
+  gdm evaluate likelihood runs/cifar10 data.split=test -n 1000 --probes 4 --repeats 2
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gdm import figures
+from gdm.analysis import bits as analysis
+from gdm.analysis.bits import Bits, bits
+from gdm.commands import generating, positive
+from gdm.commands.evaluate import inputs
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    changes = "of the run's schedule, or of the reading of the data: data.split=test"
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=changes)
+    inputs.add_data(parser, n=128)
+    probes = (
+        "random signs per image that estimate the trace of the Jacobian, or exact "
+        f"(exact up to {analysis.EXACT} elements per group, else {analysis.PROBES})"
+    )
+    parser.add_argument("--probes", type=_probes, metavar="N", help=probes)
+    repeats = "how often each image is dequantised, and probed, anew (1)"
+    parser.add_argument("--repeats", type=positive, default=1, metavar="R", help=repeats)
+    inputs.add_output(parser, "likelihood")
+    generating.arguments(parser, solver="heun")
+
+
+def _probes(text: str) -> int:
+    """An argparse type: a whole number from 1, or "exact", which is 0."""
+    if text != "exact" and (not text.isdecimal() or int(text) < 1):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, or exact, got {text!r}")
+    return 0 if text == "exact" else int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    stem = inputs.stem_of(args, "likelihood")
+    own, settings = inputs.split(args.overrides)
+    chosen = generating.chosen(args, settings)
+    chosen.model.check_differentiable()
+    images, labels, about = inputs.images_of(args, chosen.model, own)
+    found = bits(
+        chosen.model,
+        images,
+        steps=args.steps,
+        solver=args.solver,
+        probes=args.probes or None,
+        exact=None if args.probes is None else args.probes == 0,
+        repeats=args.repeats,
+        seed=args.seed,
+        batch=args.batch,
+        labels=labels if args.label is None else args.label,
+        guidance=args.guidance,
+        schedule=chosen.schedule,
+    )
+    trace = "exact trace" if found.probes is None else f"{found.probes} probes per image"
+    described = {"run": str(args.run), **chosen.recipe(), "data": about, "probes": found.probes or "exact"}
+    inputs.write(stem, _rows(found), {**described, "repeats": found.repeats.tolist()})
+    print(f"{len(images)} of {about['available']} images of {about['source']}; {chosen.solving()}; {trace}\n")
+    _print(found)
+    print(*figures.bits(found, stem), sep="\n")
+    return 0
+
+
+def _rows(found: Bits) -> list[dict[str, object]]:
+    value, error = found.groups
+    groups = [
+        {"group": j, "elements": int(size), "bits_per_dimension": float(value[j]), "error": float(error[j])}
+        for j, size in enumerate(found.sizes)
+    ]
+    total = {"bits_per_dimension": float(found.total.value), "error": float(found.total.error)}
+    return [*groups, {"group": "all", "elements": int(found.sizes.sum()), **total}]
+
+
+def _print(found: Bits, most: int = 16) -> None:
+    rows = _rows(found)
+    print(f"{'group':8}{'elements':>10}{'bits per dimension':>24}")
+    for row in (*rows[:-1][:most], rows[-1]):
+        pair = inputs.pair(float(str(row["bits_per_dimension"])), float(str(row["error"])))
+        print(f"{row['group']!s:8}{row['elements']:>10}{pair:>24}")
+    if len(found.repeats) > 1:
+        print(f"repeats: {', '.join(f'{value:.4f}' for value in found.repeats)}")
+    print("+- one standard error, over images")
