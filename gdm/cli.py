@@ -18,7 +18,7 @@ from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any, NoReturn
 
-from gdm.commands import data, evaluate, info, plot, sample, train
+from gdm.commands import data, evaluate, info, plot, sample, sweep, train
 from gdm.errors import GDMError, nearest
 from gdm.version import VERSION
 
@@ -26,6 +26,7 @@ COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
+    "sweep": sweep,
     "info": info,
     "plot": plot,
     "data": data,

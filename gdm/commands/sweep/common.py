@@ -1,0 +1,155 @@
+"""What all sweeps share: the run, the score, the table that grows, and the summary."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from gdm import checkpoint, config, data, extractors, feature_cache, fidelity, model, sweep
+from gdm.commands import add_backend, one_of, positive, whole
+from gdm.commands.evaluate.inputs import pair, stem_of
+from gdm.errors import ConfigError, DataError, UnsupportedError
+from gdm.metrics import warn_of_bias
+from gdm.scores import Error, Frechet
+from gdm.solver import SOLVERS, Steps
+from gdm.sweep import Point, Score
+
+SCORES = ("frechet", "error")
+LABELS = {"frechet": "Frechet distance", "error": "distance to the converged solution (RMS)"}
+
+
+def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
+    """Add what all sweeps take; score: the default one."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    seeds = "of the noise, the same for every point (0 1 2)"
+    parser.add_argument("--seeds", type=whole, nargs="+", default=[0, 1, 2], metavar="S", help=seeds)
+    kinds = (
+        "frechet: the distance of images to real ones; error: how far the solver is from the solution for the same "
+        f"noise, which needs no data ({score})"
+    )
+    parser.add_argument("--score", type=one_of(SCORES), default=score, metavar="NAME", help=kinds)
+    many = "images per point and seed (2000; error: 32)"
+    parser.add_argument("-n", type=positive, metavar="N", help=many)
+    reference = "frechet: real images, from any source (what the run was trained on)"
+    parser.add_argument("--reference", metavar="DATA", help=reference)
+    names = f"frechet: {', '.join(extractors.NAMES)} (efficientnet-lite0)"
+    parser.add_argument("--extractor", type=one_of(extractors.NAMES), metavar="NAME", help=names)
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception, .pth or .safetensors")
+    converged = "error: steps of Heun's method for the solution (four times the most, at least 256)"
+    parser.add_argument("--converged", type=positive, metavar="N", help=converged)
+    output = f"without a suffix: PATH.csv, the table that grows, PATH.json, .png and .pdf (RUN/sweep-{name})"
+    parser.add_argument("-o", dest="output", type=Path, metavar="PATH", help=output)
+    parser.add_argument(
+        "--batch", type=positive, metavar="N", help="images at once (what fits into a GPU, 64 elsewhere)"
+    )
+    older = "of this training step, if the run kept one (the latest)"
+    parser.add_argument("--checkpoint", type=whole, metavar="STEP", help=older)
+    add_backend(parser)
+    precisions = get_args(config.Precision)
+    precision = f"of the network: {', '.join(precisions)} (as trained)"
+    parser.add_argument("--precision", type=one_of(precisions), metavar="NAME", help=precision)
+
+
+def add_solver(parser: argparse.ArgumentParser, solver: str = "ab2") -> None:
+    """Add --solver, one for all points."""
+    names = f"{', '.join(SOLVERS)} ({solver})"
+    parser.add_argument("--solver", type=one_of(SOLVERS), default=solver, metavar="NAME", help=names)
+
+
+class Opened(NamedTuple):
+    """A run, and where its sweep goes."""
+
+    args: argparse.Namespace
+    model: model.Model
+    stem: Path
+
+
+def opened(args: argparse.Namespace, name: str) -> Opened:
+    """Load the run. Raises: UnsupportedError for several processes, which would write one table; as `model.load`"""
+    stem = stem_of(args, f"sweep-{name}")
+    _check_given(args)
+    loaded = model.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
+    if (size := loaded.backend.world().size) > 1:
+        raise UnsupportedError(f"sweep: expected one process, got {size}; start it without torchrun")
+    return Opened(args, loaded, stem)
+
+
+def _check_given(args: argparse.Namespace) -> None:
+    """Refuse options of the other score, which would change nothing. Raises: ConfigError"""
+    others = ("converged",) if args.score == "frechet" else ("reference", "extractor", "weights")
+    for name in others:
+        if getattr(args, name) is not None:
+            other = "error" if args.score == "frechet" else "frechet"
+            raise ConfigError(f"--{name} has no effect with --score {args.score}: leave it out, or --score {other}")
+
+
+def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Warn of what was not trained, score all points, say each, and return the rows."""
+    args, loaded = run.args, run.model
+    for point in points:
+        loaded.parents(point.schedule)  # refuses what the network cannot serve, before anything is made
+        loaded.shares(point.steps, point.schedule)
+    groupings = config.build_groupings(loaded.spec, loaded.schedule.shape)
+    untaught = [point.name for point in points if not groupings.taught(point.schedule.partition)]
+    if untaught:
+        what = f"{len(untaught)} of {len(points)} points ({untaught[0]}, ...)" if untaught[1:] else untaught[0]
+        warnings.warn(f"the network was not trained in the grouping and order of {what}", stacklevel=1)
+    score = _score(run, points)
+    made = {"run": run.args.run.name, "checkpoint": checkpoint.checksum(args.run, loaded.step), "step": loaded.step}
+    whole = {**made, "precision": loaded.backend.precision, **recipe}
+    table = run.stem.with_name(f"{run.stem.name}.csv")
+    on_gpu = loaded.backend.device.startswith("cuda")  # all points are the same network
+    total = len(points) * len(args.seeds)
+    print(f"{len(points)} points x {len(args.seeds)} seeds, {score.about['n']} images each; {table}", flush=True)
+
+    def told(row: Mapping[str, Any]) -> None:
+        print(f"{row['point']:24} seed {row['seed']:<3} {score.name} {row[score.name]:.5g}", flush=True)
+
+    chosen = loaded.compiled() if on_gpu else loaded
+    rows = sweep.sweep(chosen, points, args.seeds, score, table, whole, told=told)
+    print(f"\n{_summary(rows, score.name)}\n{total} rows in {table}")
+    return rows
+
+
+def _score(run: Opened, points: Sequence[Point]) -> Score:
+    args = run.args
+    if args.score == "error":
+        most = max(sum(run.model.shares(point.steps, point.schedule)) for point in points)
+        return Error(args.n or 32, args.converged or max(256, 4 * most), args.batch)
+    on_torch = run.model.backend.name == "torch"
+    name = args.extractor or extractors.NAMES[0]
+    extractor = extractors.get(name, device=args.device if on_torch else None, weights=args.weights)
+    spec = run.model.spec.data
+    if args.reference is not None and args.reference != spec.source:
+        spec = replace(spec, source=args.reference, split="train")
+    try:
+        dataset = data.load(replace(spec, labels=False), progress=True)
+    except DataError as error:
+        if args.reference is not None:
+            raise
+        raise DataError(f"the data of the run: {error}; name real images with --reference") from error
+    fidelity.check_comparable(run.model.schedule.shape, dataset, "--reference")
+    real = fidelity.of_data(dataset, extractor, cache=feature_cache.default_folder(), progress=True)
+    n = args.n or 2000
+    warn_of_bias(min(n, real.moments.count), real.moments.mean.size)
+    about = {"source": Path(spec.source).name, "split": spec.split, "hash": dataset.hash, "count": len(dataset)}
+    return Frechet(extractor, real, about, n, args.batch)
+
+
+def _summary(rows: Sequence[Mapping[str, str]], score: str, most: int = 40) -> str:
+    found = sweep.summary(rows, score)
+    ordered = sorted(found.items(), key=lambda entry: entry[1][0]) if len(found) > most else [*found.items()]
+    shown = ordered if len(found) <= most else [*ordered[: most // 2], *ordered[-most // 2 :]]
+    lines = [f"{name:24} {pair(*values):>20}" for name, values in shown]
+    if len(found) > most:
+        lines.insert(most // 2, f"... {len(found)} points in all, the best and the worst are listed")
+    return "\n".join((f"{'point':24} {score + ', mean +- sd':>20}", *lines))
+
+
+def listed(steps: Steps) -> Any:
+    """Return a step budget as the recipe holds it."""
+    return steps if isinstance(steps, int) else list(steps)

@@ -1,0 +1,38 @@
+"""The number of groups k against network calls (Fig. 11): what controllability costs.
+
+A run that was trained on several groupings ([[groupings]] in its config) is sampled in each of them. Of a run with one,
+consecutive groups are joined, which it was not trained in: a warning says so.
+
+Examples:
+
+  gdm sweep groups runs/columns --steps 8 16 32 64 128 --extractor pixels
+  gdm sweep groups runs/columns --groups 1 2 8 --steps 32 64 --solver euler -n 5000 --reference cifar-10-python.tar.gz
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from gdm import config, sweep, sweep_figures
+from gdm.commands import positive
+from gdm.commands.sweep import common
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    common.arguments(parser, "groups", score="frechet")
+    ks = "numbers of groups (those of the run's groupings)"
+    parser.add_argument("--groups", type=positive, nargs="+", metavar="K", help=ks)
+    steps = "steps in all, of which those below k are left out (8 16 32 64 128)"
+    parser.add_argument("--steps", type=positive, nargs="+", default=[8, 16, 32, 64, 128], metavar="N", help=steps)
+    common.add_solver(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    run = common.opened(args, "groups")
+    groupings = config.build_groupings(run.model.spec, run.model.schedule.shape)
+    points = sweep.groups(groupings, args.groups, args.steps, args.solver)
+    rows = common.swept(run, points, {"sweep": "groups", "solver": args.solver})
+    label, log = common.LABELS[args.score], args.score == "error"
+    title = f"{args.solver}, k groups"
+    print(*sweep_figures.curves(rows, args.score, label, "k", title, run.stem, log=log), sep="\n")
+    return 0
