@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gdm import statistics
 from gdm.errors import ConfigError, ValueRangeError
 from gdm.files import read_json, write_json
 from gdm.groupings import Groupings
@@ -129,6 +130,24 @@ def summary(rows: Sequence[Mapping[str, str]], score: str) -> dict[str, tuple[fl
         name: (float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan)
         for name, values in found.items()
     }
+
+
+def differences(rows: Sequence[Mapping[str, str]], score: str) -> dict[str, tuple[float, float]]:
+    """Return by how much each point is above the best one, from the same noise, and the standard error of that.
+
+    Seeds have much in common for all points, so a difference is known better than either of its sides.
+    """
+    values = {(row["point"], row["seed"]): float(row[score] or math.nan) for row in rows}
+    means = summary(rows, score)
+    best = min(means, key=lambda name: means[name][0])
+    seeds = list(dict.fromkeys(row["seed"] for row in rows))
+    found = {}
+    for name in means:
+        pairs = [(values.get((name, seed)), values.get((best, seed))) for seed in seeds]
+        away = [own - other for own, other in pairs if own is not None and other is not None]
+        value, error = statistics.mean(np.array(away)) if away else (math.nan, math.nan)
+        found[name] = float(value), float(error)
+    return found
 
 
 def orders(schedule: Schedule, count: int, seed: int, steps: Steps, solver: str) -> list[Point]:

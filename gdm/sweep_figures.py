@@ -30,9 +30,10 @@ def orders(rows: Rows, score: str, label: str, model: Model, points: Sequence[Po
     figure = Figure((width, 3.2 + 2 * (3 * CELL + 0.35)), layout="constrained")
     top, *below = figure.subplots(1 + len(sheets), 1, height_ratios=[3.2, *[3 * CELL + 0.35] * len(sheets)])
     mean, deviation = np.array([values for _, values in found]).T
-    top.errorbar(np.arange(len(found)), mean, deviation, fmt="o", color=BLUE, ecolor=GREY, markersize=4, capsize=2)
+    places = np.arange(1, len(found) + 1)
+    top.errorbar(places, mean, deviation, fmt="o", color=BLUE, ecolor=GREY, markersize=4, capsize=2)
     for place in (0, len(found) - 1):
-        top.plot(place, mean[place], "o", color=VERMILION, markersize=7, fillstyle="none", markeredgewidth=2)
+        top.plot(places[place], mean[place], "o", color=VERMILION, markersize=7, fillstyle="none", markeredgewidth=2)
     seeds = len({row["seed"] for row in rows})
     spread = f", bars: standard deviation over {seeds} seeds" * (seeds > 1)
     top.set(xlabel=f"{len(found)} orders of generation, the best first", ylabel=label)

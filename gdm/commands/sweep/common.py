@@ -111,7 +111,7 @@ def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> li
 
     chosen = loaded.compiled() if on_gpu else loaded
     rows = sweep.sweep(chosen, points, args.seeds, score, table, whole, told=told)
-    print(f"\n{_summary(rows, score.name)}\n{total} rows in {table}")
+    print(f"\n{_summary(rows, score.name)}\n{total} rows in {table}", flush=True)
     return rows
 
 
@@ -141,13 +141,14 @@ def _score(run: Opened, points: Sequence[Point]) -> Score:
 
 
 def _summary(rows: Sequence[Mapping[str, str]], score: str, most: int = 40) -> str:
-    found = sweep.summary(rows, score)
-    ordered = sorted(found.items(), key=lambda entry: entry[1][0]) if len(found) > most else [*found.items()]
+    found, above = sweep.summary(rows, score), sweep.differences(rows, score)
+    ordered = sorted(found, key=lambda name: found[name][0]) if len(found) > most else [*found]
     shown = ordered if len(found) <= most else [*ordered[: most // 2], *ordered[-most // 2 :]]
-    lines = [f"{name:24} {pair(*values):>20}" for name, values in shown]
+    lines = [f"{name:24} {pair(*found[name]):>22} {pair(*above[name]):>22}" for name in shown]
     if len(found) > most:
         lines.insert(most // 2, f"... {len(found)} points in all, the best and the worst are listed")
-    return "\n".join((f"{'point':24} {score + ', mean +- sd':>20}", *lines))
+    foot = "sd: over seeds; se: standard error, of differences from the same noise"
+    return "\n".join((f"{'point':24} {score + ', mean +- sd':>22} {'above the best +- se':>22}", *lines, foot))
 
 
 def listed(steps: Steps) -> Any:
