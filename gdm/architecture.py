@@ -149,7 +149,8 @@ class Architecture:
     """A network of the library: the U-Net's sizes, and what enters it besides the image. Hashable.
 
     as_map: A(t) enters as input planes, else through the film vector of the embedding; film: width of that vector;
-    warps: labels of an augmentation in it; classes: 0 for a network without. `of` makes it from a config.
+    warps: labels of an augmentation in it; classes: 0 for a network without; in_basis: the U-Net sees coordinates in
+    the schedule's basis, U^T x_t, and predicts those of the direction, U^T u. `of` makes it from a config.
     """
 
     schedule: Schedule
@@ -162,6 +163,7 @@ class Architecture:
     dropout: float
     classes: int
     warps: int
+    in_basis: bool = False
 
     @property
     def out_channels(self) -> int:
@@ -197,9 +199,12 @@ def of(spec: NetworkConfig, schedule: Schedule, *, classes: int = 0, augmented: 
     if spec.conditioning not in ways:
         hint = nearest(spec.conditioning, ways)
         raise ConfigError(f"conditioning: need one of {ways}, got {spec.conditioning!r}{hint}")
-    as_map = spec.conditioning == "map"
-    inputs = schedule.shape[0] + (plane_count(schedule) if as_map else 0)
+    if spec.space == "frequency" and not schedule.basis.factors:
+        remedy = "choose schedule.kind = 'bands', or leave network.space out"
+        raise ConfigError(f"network.space: 'frequency' needs a schedule of frequencies, got pixels; {remedy}")
+    as_map, in_basis = spec.conditioning == "map", spec.space == "frequency"
+    inputs = schedule.shape[0] + (plane_count(schedule, in_basis) if as_map else 0)
     sizes = (spec.channels, tuple(spec.multipliers), spec.blocks, tuple(spec.attention), spec.dropout)
-    made = Architecture(schedule, as_map, inputs, *sizes, classes, WARPS if augmented else 0)
+    made = Architecture(schedule, as_map, inputs, *sizes, classes, WARPS if augmented else 0, in_basis)
     check_sizes(made.resolution, made.channels, made.multipliers, made.blocks, made.dropout)
     return made

@@ -17,23 +17,24 @@ def clock(alpha: A) -> A:
     return 999 * (1 - namespace(alpha).mean(alpha, axis=1))
 
 
-def plane_count(schedule: Schedule) -> int:
+def plane_count(schedule: Schedule, in_basis: bool = False) -> int:
     """Return how many planes `planes` makes for an image schedule (C, H, W)."""
-    return schedule.partition.compact.shape[0] if _in_pixels(schedule) else schedule.k
+    return schedule.partition.compact.shape[0] if in_basis or _in_pixels(schedule) else schedule.k
 
 
-def planes(schedule: Schedule, alpha: A) -> A:
+def planes(schedule: Schedule, alpha: A, in_basis: bool = False) -> A:
     """Return A(t) as images to be concatenated to x_t, Sec. 3.1.
 
     Groups of pixels give the diagonal of A itself: one plane, or C when groups differ by channel. Groups of
-    another basis have no place in the image: each gives a constant plane of its alpha.
+    another basis have no place in the image: each gives a constant plane of its alpha. `in_basis`: what stands for
+    the image are its coordinates in the basis, where every group has its place, as in pixels.
 
     Shapes: alpha (batch, k) -> (batch, plane_count, H, W)
     """
     xp = namespace(alpha)
     diagonal = schedule.spread(alpha)  # refuses an alpha of another schedule, in every basis
-    size = (alpha.shape[0], plane_count(schedule), *schedule.shape[1:])
-    return xp.broadcast_to(diagonal if _in_pixels(schedule) else alpha[:, :, None, None], size)
+    size = (alpha.shape[0], plane_count(schedule, in_basis), *schedule.shape[1:])
+    return xp.broadcast_to(diagonal if in_basis or _in_pixels(schedule) else alpha[:, :, None, None], size)
 
 
 def _in_pixels(schedule: Schedule) -> bool:

@@ -117,6 +117,7 @@ class NetworkConfig(Section):
     attention: tuple[Count, ...] = (16,)  # resolutions, in pixels, that have self-attention
     dropout: Fraction = 0.13
     conditioning: Literal["map", "film"] = "map"  # A(t) as input planes, or through the embedding
+    space: Literal["pixel", "frequency"] = "pixel"  # bands: what the network sees and predicts; A.1 says pixels
 
 
 @dataclass(frozen=True, slots=True)

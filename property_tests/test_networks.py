@@ -36,16 +36,18 @@ class Case(NamedTuple):
     augmented: bool
 
 
-def small(levels: tuple[int, ...] = (1, 2), attention: tuple[int, ...] = (4,), conditioning: Any = "map") -> Any:
-    return NetworkConfig(
-        channels=8, multipliers=levels, blocks=1, attention=attention, dropout=0.0, conditioning=conditioning
-    )
+def small(
+    levels: tuple[int, ...] = (1, 2), attention: tuple[int, ...] = (4,), conditioning: Any = "map", space: Any = "pixel"
+) -> Any:
+    sizes: Any = {"channels": 8, "multipliers": levels, "blocks": 1, "attention": attention, "dropout": 0.0}
+    return NetworkConfig(**sizes, conditioning=conditioning, space=space)
 
 
 CASES = {
     "map": Case(Schedule.blockwise((1, 4, 4), grid=(2, 2)), small(attention=(2,)), 0, False),
     "film, odd sides": Case(Schedule.rows((2, 7, 5), 3), small((1, 2, 1), (5, 1), "film"), 4, True),
     "bands": Case(Schedule.bands((2, 4, 6), (5,)), small(attention=()), 3, False),
+    "frequencies": Case(Schedule.bands((2, 4, 6), (5,), "haar"), small(attention=(), space="frequency"), 0, False),
 }
 
 

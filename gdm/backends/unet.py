@@ -98,6 +98,7 @@ def forward(
 ) -> Any:
     """Predict the direction u of images, Eq. (8), from the noisy image and A(t).
 
+    Of an architecture `in_basis` the U-Net works on coordinates, u = U f(U^T x_t): the ablation of Fig. 10.
     drop: in training, what drops activations of each block; compute: the type of products, such as bfloat16.
 
     Shapes: x_t (batch, C, H, W), alpha (batch, k), labels (batch,) or (batch, classes), warps (batch, 9)
@@ -107,9 +108,11 @@ def forward(
     schedule, as_map = architecture.schedule, architecture.as_map
     film = film_vector(alpha, warps, as_map=as_map, count=architecture.warps)
     told = embedding(layers, architecture, clock(alpha), labels, film)
-    x = xp.concat([x_t, planes(schedule, alpha)], axis=1) if as_map else x_t
+    x = schedule.basis.analyze(x_t) if architecture.in_basis else x_t
+    x = xp.concat([x, planes(schedule, alpha, architecture.in_basis)], axis=1) if as_map else x
     y = unet(layers, architecture, xp.permute_dims(x, (0, 2, 3, 1)), told)
-    return layers.fine(xp.permute_dims(y, (0, 3, 1, 2)))
+    u = layers.fine(xp.permute_dims(y, (0, 3, 1, 2)))
+    return schedule.basis.synthesize(u) if architecture.in_basis else u
 
 
 def embedding(layers: Layers, architecture: Architecture, noise: Any, labels: Any, film: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +24,7 @@ class GroupwiseUNet(nn.Module):
 
     In both ways of conditioning the mean of alpha is the clock of the noise embedding. Besides,
     "map" concatenates A(t) to x_t as planes, as in Sec. 3.1, and "film" maps alpha into the embedding.
+    In frequency space (Fig. 10) the U-Net works on coordinates, u = U f(U^T x_t); else on images, as A.1 advises.
 
     labels: the class of each image, or a weight per class, of which all zeros means no class.
     warps: the labels of the augmentation that an image went through; None for images as they are.
@@ -47,6 +49,7 @@ class GroupwiseUNet(nn.Module):
         namespace(torch.empty(0))  # remembered from here on; else the first call under torch.compile compiles twice
         a = architecture.of(config, schedule, classes=classes, augmented=augmented)
         self.schedule, self.classes, self.warps, self.as_map = schedule, classes, a.warps, a.as_map
+        self.in_basis = a.in_basis
         self.unet = UNet(
             a.in_channels,
             a.out_channels,
@@ -63,6 +66,14 @@ class GroupwiseUNet(nn.Module):
 
     def forward(self, x_t: Tensor, alpha: Tensor, labels: Tensor | None = None, warps: Tensor | None = None) -> Tensor:
         check_given(self.schedule, x_t, alpha)
-        x = torch.cat((x_t, planes(self.schedule, alpha)), dim=1) if self.as_map else x_t
+        x = self._in_full(self.schedule.basis.analyze, x_t) if self.in_basis else x_t
+        x = torch.cat((x, planes(self.schedule, alpha, self.in_basis)), dim=1) if self.as_map else x
         film = film_vector(alpha, warps, as_map=self.as_map, count=self.warps)
-        return self.unet(x, clock(alpha), labels, film=film)
+        u = self.unet(x, clock(alpha), labels, film=film)
+        return self._in_full(self.schedule.basis.synthesize, u) if self.in_basis else u
+
+    @staticmethod
+    def _in_full(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Change the basis in the type of x, also where the network's own products are rounded to bfloat16."""
+        with torch.autocast(x.device.type, enabled=False):
+            return transform(x)
