@@ -2,6 +2,7 @@
 
 U acts on the last two axes of an event (the only one of a one-dimensional event), the same for
 every channel, as a product of one small matrix per axis: O(r^3) for an r x r image, never r^2 x r^2.
+The opponent basis acts on the channels instead.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from gdm.errors import BasisError, nearest
 class Basis:
     """An orthonormal basis of events, frozen and hashable; its vectors are the columns of U.
 
-    Build one with `pixel`, `cosine`, `blur`, `haar` or `from_matrix`. `order` (int, event shape) is the
-    frequency rank of each coordinate within its channel, 0 the smoothest; `factors` are the matrices U per axis.
+    Build one with `pixel`, `cosine`, `blur`, `haar`, `opponent` or `from_matrix`. `order` (int, event shape) is the
+    frequency rank of each coordinate within its channel, 0 the smoothest; `factors` are the matrices U of the last
+    axes, one each, none for pixels.
 
     >>> basis = Basis.cosine((1, 8, 8))
     >>> x = np.random.default_rng(0).normal(size=(5, 1, 8, 8))
@@ -36,12 +38,21 @@ class Basis:
     factors: tuple[np.ndarray, ...]
     order: np.ndarray
     _key: tuple[object, ...] = field(init=False)
+    _turned: tuple[bool, ...] = field(init=False)  # which of the factors are not the identity
 
     def __post_init__(self) -> None:
         for array in (*self.factors, self.order):
             array.setflags(write=False)
         content = (*(f.tobytes() for f in self.factors), self.order.tobytes())
         object.__setattr__(self, "_key", (self.name, self.shape, *content))
+        turned = (not np.array_equal(factor, np.eye(len(factor))) for factor in self.factors)
+        object.__setattr__(self, "_turned", tuple(turned))
+
+    @property
+    def coordinates(self) -> str:
+        """What the coordinates are, in words: "pixels", "cosine frequencies", "opponent colours"."""
+        words = {"pixel": "pixels", "opponent": "opponent colours"}
+        return words.get(self.name, f"{self.name} frequencies")
 
     def analyze(self, x: A) -> A:
         """Return the coordinates U^T x. Shapes: (batch, *event) -> (batch, *event)."""
@@ -52,17 +63,21 @@ class Basis:
         return self._apply(c, "c", lambda matrix: matrix.T)
 
     def _apply(self, x: A, name: str, side: Callable[[np.ndarray], np.ndarray]) -> A:
-        """Multiply the last axis by side(U) from the right and the one before it, if any, likewise."""
+        """Multiply the last axis by side(U) from the right and those before it, if any, likewise."""
         check_event(x, self.shape, name)
-        if not self.factors:
+        if not any(self._turned):
             return x
         xp = namespace(x)
         sizes = tuple(len(f) for f in self.factors)
         lead = math.prod(self.shape) // math.prod(sizes)
         y = xp.reshape(x, (x.shape[0] * lead, *sizes))
-        y = xp.matmul(y, constant(side(self.factors[-1]), like=x))
-        if len(sizes) == 2:
-            y = xp.matmul(constant(side(self.factors[0]).T, like=x), y)
+        if self._turned[-1]:
+            y = xp.matmul(y, constant(side(self.factors[-1]), like=x))
+        for axis in reversed(range(len(sizes) - 1)):
+            if self._turned[axis]:
+                after = math.prod(sizes[axis + 1 :])
+                y = xp.reshape(y, (-1, sizes[axis], after))
+                y = xp.matmul(constant(side(self.factors[axis]).T, like=x), y)
         return xp.reshape(y, x.shape)
 
     def __eq__(self, other: object) -> bool:
@@ -129,6 +144,22 @@ class Basis:
             )
         eigenvalues = np.round(np.multiply.outer(lines[0], lines[1]) if len(lines) == 2 else lines[0], 12)
         return cls("blur", shape, tuple(map(_sine, sizes)), frequency.over_event(frequency.rank(-eigenvalues), shape))
+
+    @classmethod
+    def opponent(cls, shape: Sequence[int]) -> Basis:
+        """Return the opponent colours of RGB: channel 0 becomes the intensity (R + G + B) / sqrt(3), 1 and 2 colour.
+
+        The others are (R - G) / sqrt(2) and (R + G - 2 B) / sqrt(6), 0 for grey. `order` is the raster order.
+
+        Raises: BasisError for images without three channels
+        """
+        shape = _event(shape)
+        if len(shape) != 3 or shape[0] != 3:
+            raise BasisError(f"opponent: expected an RGB image's shape (3, H, W), got {shape}; set data.channels=3")
+        columns = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]]).T
+        matrix = columns / np.sqrt((columns**2).sum(axis=0))
+        order = frequency.over_event(np.arange(math.prod(shape[1:])), shape)
+        return cls("opponent", shape, (matrix, np.eye(shape[1]), np.eye(shape[2])), order)
 
     @classmethod
     def haar(cls, shape: Sequence[int]) -> Basis:

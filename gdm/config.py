@@ -29,10 +29,10 @@ NO_SEED = -1
 OrderSeed = Annotated[int, Limit(lambda value: NO_SEED <= value < 2**63, "from 0 to 2^63 - 1, or -1 for none")]
 
 Precision = Literal["float32", "tf32", "bfloat16", "float64"]
-Kind = Literal["vanilla", "blockwise", "rows", "columns", "cascade", "autoregressive", "channels", "bands"]
+Kind = Literal["vanilla", "blockwise", "rows", "columns", "cascade", "autoregressive", "channels", "colour", "bands"]
 
 # The options that only some kinds of schedule read. Setting one for another kind is an error, not a no-op.
-_CUT = ("blockwise", "rows", "columns", "channels", "bands")
+_CUT = ("blockwise", "rows", "columns", "channels", "colour", "bands")
 _USED_BY: dict[str, tuple[str, ...]] = {
     "grid": ("blockwise",),
     "groups": ("rows", "columns"),
@@ -92,8 +92,9 @@ class ScheduleConfig(Section):
             raise ConfigError(f"schedule.order_seed has no effect for {self.order!r}: {remedy}")
         if self.kind == "bands" and not self.edges:
             raise ConfigError("schedule.edges: expected frequency ranks, such as [30, 100], got ()")
-        if self.kind == "bands" and isinstance(self.order, str) and self.order not in ("", "random"):
-            raise ConfigError(f"schedule.order: expected 'random' or a list for bands, like [1, 0], got {self.order!r}")
+        if self.kind in ("bands", "colour") and isinstance(self.order, str) and self.order not in ("", "random"):
+            expected = f"expected 'random' or a list for {self.kind}, like [1, 0]"
+            raise ConfigError(f"schedule.order: {expected}, got {self.order!r}")
 
     @property
     def shuffled(self) -> bool:
@@ -263,6 +264,8 @@ def build_schedule(config: ScheduleConfig, shape: tuple[int, ...]) -> Schedule:
             return Schedule.autoregressive(shape, **order, **timing)
         case "channels":
             return Schedule.channels(shape, **order, **cut)
+        case "colour":
+            return Schedule.colour(shape, order["order"], **cut)
         case "bands":
             return Schedule.bands(shape, config.edges, config.basis, order["order"], **cut)
 

@@ -36,7 +36,7 @@ def _groups(axes: Any, schedule: Schedule, colours: Any) -> None:
         row, column = middle(sheet.pixels == group)
         shade = "black" if group > 0.6 * schedule.k else "white"
         axes.text(column, row, str(group), color=shade, ha="center", va="center", weight="bold")
-    of = f"{schedule.basis.name} frequencies" if schedule.basis.factors else "pixels"
+    of = schedule.basis.coordinates
     axes.set_title(f"{schedule.k} group{'s' * (schedule.k > 1)} of {of}; 0 is generated first")
 
 

@@ -130,6 +130,22 @@ class Families:
         return cls(Partition.channels(shape, order, seed), intervals, None, path, overlap)
 
     @classmethod
+    def colour(
+        cls,
+        shape: Sequence[int],
+        order: Sequence[int] | None = None,
+        *,
+        intervals: Intervals = None,
+        path: str | Path = "linear",
+        overlap: bool = False,
+    ) -> Self:
+        """The intensity of RGB images, then their colour: a model that can colourise (`Basis.opponent`)."""
+        basis = Basis.opponent(shape)
+        chroma = np.arange(3).reshape(3, 1, 1) > 0
+        partition = Partition(np.broadcast_to(chroma, basis.shape).astype(np.int64))
+        return cls(partition if order is None else partition.reorder(order), intervals, basis, path, overlap)
+
+    @classmethod
     def bands(
         cls,
         shape: Sequence[int],

@@ -44,7 +44,9 @@ def rotation(n: int, seed: int) -> np.ndarray:
 def any_basis(draw: st.DrawFn) -> Basis:
     """Draw any basis, one from a matrix over some of the last axes too."""
     shape = draw(shapes)
-    name = draw(st.sampled_from([*NAMES, "matrix"]))
+    name = draw(st.sampled_from([*NAMES, "matrix", *["opponent"] * (len(shape) == 3 and shape[0] == 3)]))
+    if name == "opponent":
+        return Basis.opponent(shape)
     if name != "matrix":
         return Basis.named(name, shape)
     axis, seed = draw(st.integers(0, len(shape) - 1)), draw(st.integers(0, 99))
@@ -230,6 +232,17 @@ def test_a_large_image_needs_one_small_matrix_per_axis(lib: Library, name: str) 
     agree(basis.synthesize(basis.analyze(lib.array(x))), x)
 
 
+@libraries
+def test_opponent_colours_act_on_the_channels(lib: Library) -> None:
+    """U is the 3 x 3 matrix of every pixel; the first coordinate is the intensity, and grey has no other."""
+    basis = Basis.opponent((3, 2, 4))
+    lines = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / np.sqrt([[3], [2], [6]])
+    agree(matrix(basis, lib), np.kron(lines.T, np.eye(8)), 1e-13)
+    grey = np.repeat(arrays(0, 2, 1, 2, 4), 3, axis=1)
+    coordinates = lib.host(basis.analyze(lib.array(grey)))
+    agree(coordinates, np.concatenate([np.sqrt(3) * grey[:, :1], np.zeros((2, 2, 2, 4))], axis=1))
+
+
 # Values and errors
 
 
@@ -260,6 +273,7 @@ def test_bases_are_frozen() -> None:
 
 SHEAR = np.array([[1.0, 1.0], [0.0, 1.0]])
 REFUSED: list[tuple[type[GDMError], Callable[[], Any], tuple[str, ...]]] = [
+    (BasisError, lambda: Basis.opponent((1, 4, 4)), ("expected an RGB image's shape", "(1, 4, 4)")),
     (BasisError, lambda: Basis.named("cosin", (1, 2, 2)), ("'cosin'", "did you mean 'cosine'?", "haar")),
     *(
         (BasisError, lambda name=name, shape=shape: Basis.named(name, shape), ("event shape such as", str(shape)))

@@ -234,6 +234,7 @@ SAME = {
     "autoregressive": ({"path": "trigonometric"}, gdm.Schedule.autoregressive(SHAPE, path="trigonometric")),
     "channels": ({"intervals": ((0.6, 1), (0.3, 0.5), (0, 0.2))},
                  gdm.Schedule.channels(SHAPE, intervals=((0.6, 1), (0.3, 0.5), (0, 0.2)))),
+    "colour": ({"order": (1, 0)}, gdm.Schedule.colour(SHAPE, (1, 0))),
     "bands": ({"edges": (4, 9), "basis": "haar"}, gdm.Schedule.bands(SHAPE, (4, 9), "haar")),
 }  # fmt: skip
 
@@ -257,6 +258,8 @@ def test_bands_need_edges_and_an_order_of_numbers() -> None:
         config.ScheduleConfig(kind="bands")
     with pytest.raises(ConfigError, match=r"schedule\.order: expected 'random' or a list for bands"):
         config.ScheduleConfig(kind="bands", edges=(3,), order="reverse")
+    with pytest.raises(ConfigError, match=r"schedule\.order: expected 'random' or a list for colour"):
+        config.ScheduleConfig(kind="colour", order="reverse")
 
 
 @pytest.mark.parametrize(

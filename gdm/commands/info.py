@@ -86,7 +86,7 @@ def of_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, str]:
 def _plan(spec: config.Config, schedule: Schedule, parameters: str = "") -> Mapping[str, str]:
     sizes = [str(size) for size in schedule.partition.sizes]
     listed = ", ".join(sizes[:9]) + ", ..." * (len(sizes) > 9)
-    where = f"{schedule.basis.name} frequencies" if schedule.basis.factors else "pixels"
+    where = schedule.basis.coordinates
     network = spec.network
     levels = " x ".join(map(str, (network.channels, list(network.multipliers))))
     return {
