@@ -18,13 +18,17 @@ from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any, NoReturn
 
-from gdm.commands import data, evaluate, info, plot, sample, sweep, train
+from gdm.commands import complete, data, decode, edit, encode, evaluate, info, plot, sample, sweep, train
 from gdm.errors import GDMError, nearest
 from gdm.version import VERSION
 
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "sample": sample,
+    "encode": encode,
+    "decode": decode,
+    "edit": edit,
+    "complete": complete,
     "evaluate": evaluate,
     "sweep": sweep,
     "info": info,
@@ -117,7 +121,7 @@ class _Parser(argparse.ArgumentParser):
 def _overview() -> str:
     return f"""usage: gdm COMMAND ...
 
-Groupwise diffusion models: train, sample, look.
+Groupwise diffusion models: train, sample, edit, look.
 
 {_table(COMMANDS)}
 

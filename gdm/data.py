@@ -141,7 +141,7 @@ def load(config: DataConfig, *, progress: bool = False) -> Dataset:
 
     source: "digits" (1797 handwritten digits, 8 x 8, from scikit-learn); a folder (its images, those of its
         subfolders too, sorted; the subfolder is the class); a zip of the same, read without extracting it; in both
-        a `dataset.json` of labels goes before the subfolders; an .npz with `images` and perhaps `labels`; CIFAR-10's
+        a `dataset.json` of labels goes before the subfolders; one image; an .npz with `images` and perhaps `labels`; CIFAR-10's
         own tarball; IDX (the MNIST family); Hugging Face `datasets`, as hf:NAME or hf:NAME/CONFIG.
         Transparent parts become white, 16 bits become 8, an animation is its first frame.
     split: which part of a source that has several.

@@ -11,10 +11,19 @@ from pathlib import Path
 
 from gdm.config import DataConfig
 from gdm.errors import DataError, nearest
-from gdm.sources import cifar, digits, folder, hub, idx, npz, zipped
+from gdm.sources import cifar, digits, folder, hub, idx, npz, picture, zipped
 from gdm.sources.base import Source as Source
 
-READERS = (digits, folder, zipped, npz, cifar, idx, hub)  # asked from the last on: special folders before any folder
+READERS = (
+    digits,
+    folder,
+    zipped,
+    npz,
+    picture,
+    cifar,
+    idx,
+    hub,
+)  # asked from the last on: special folders before any folder
 
 
 def find(config: DataConfig) -> Source:

@@ -1,0 +1,33 @@
+"""Turn some latents of an image into another's, the rest fixed (Fig. 3).
+
+gdm edit interpolate runs/faces --samples 0,1                      a row per group
+gdm edit interpolate runs/faces --images a.png b.png --groups low --groups 100:500 -n 9
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from gdm import editing
+from gdm.commands import one_of, positive
+from gdm.commands.edit.shared import add_reference, perform
+from gdm.commands.subjects import add_choices, add_output, add_run, add_subjects
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    add_choices(parser, "each group")
+    parser.add_argument("-n", type=positive, default=7, metavar="N", help="columns (7)")
+    mode = "spherical (keeps the length of latents) or linear (spherical)"
+    parser.add_argument("--mode", type=one_of(("spherical", "linear")), default="spherical", metavar="M", help=mode)
+    add_output(parser, "edit-interpolate")
+    add_subjects(parser, "0,1")
+    add_reference(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    return perform(
+        args,
+        "edit-interpolate",
+        lambda model, pairs, chosen: editing.interpolate(model, pairs, chosen, n=args.n, mode=args.mode),
+    )

@@ -1,0 +1,150 @@
+"""What commands that edit have in common: the run, the images or latents that it works on, and what of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from gdm import config, encoding, intake, latent_files, model
+from gdm.commands import add_backend, number, one_of, positive, step_budget, whole
+from gdm.encoding import Latents
+from gdm.errors import ConfigError
+from gdm.model import Model
+from gdm.names import group_names
+from gdm.sampling import check_guidance
+from gdm.solver import SOLVERS
+
+SHOWN = 4  # images of a source, unless asked for more
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add RUN."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, as `gdm train` makes it")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add --checkpoint, --backend, --device and --precision."""
+    older = "of this training step, if the run kept one (the latest)"
+    parser.add_argument("--checkpoint", type=whole, metavar="STEP", help=older)
+    add_backend(parser)
+    precisions = get_args(config.Precision)
+    precision = f"of the network: {', '.join(precisions)} (as trained)"
+    parser.add_argument("--precision", type=one_of(precisions), metavar="NAME", help=precision)
+
+
+def add_solving(parser: argparse.ArgumentParser, solver: str = "heun", steps: int | None = 64) -> None:
+    """Add --steps, --solver, --label, --guidance and --batch."""
+    shown = "those of the encoding" if steps is None else str(steps)
+    budget = f"in all, or one per group: 16,16,8,8 ({shown})"
+    parser.add_argument("--steps", type=step_budget, default=steps, metavar="N", help=budget)
+    names = f"{', '.join(SOLVERS)} ({'that of the encoding' if steps is None else solver})"
+    default = None if steps is None else solver
+    parser.add_argument("--solver", type=one_of(SOLVERS), default=default, metavar="NAME", help=names)
+    if steps is not None:
+        label = "class of all images (what the source says; of samples each class in turn)"
+        parser.add_argument("--label", metavar="CLASS", help=label)
+        guidance = "above 1: more like the class; 0: no class (1)"
+        parser.add_argument("--guidance", type=number, default=1.0, metavar="W", help=guidance)
+
+
+def add_tolerance(parser: argparse.ArgumentParser) -> None:
+    """Add --tol."""
+    tolerance = "double the steps until the way there and back loses at most T per group (RMS, in units of [-1, 1])"
+    parser.add_argument("--tol", type=number, metavar="T", help=tolerance)
+
+
+def add_subjects(parser: argparse.ArgumentParser, samples: str) -> None:
+    """Add what is edited, --images, --latents or --samples (the default), and what of it."""
+    images = "image files, folders, zips, npz, 'digits', ...: what data.source takes; they are encoded"
+    parser.add_argument("--images", nargs="+", action="extend", default=[], metavar="PATH", help=images)
+    parser.add_argument("--latents", type=Path, metavar="FILE", help="a .safetensors of `gdm encode`")
+    numbers = f"generated images by their numbers, those of `gdm sample` with this --seed ({samples})"
+    parser.add_argument("--samples", type=_numbers, metavar="LIST", help=numbers)
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="of samples, and of fresh noise (0)")
+    limit = f"the first N images of each PATH, or latents of FILE ({SHOWN})"
+    parser.add_argument("--limit", type=positive, default=SHOWN, metavar="N", help=limit)
+    parser.add_argument("--split", default="train", metavar="NAME", help="part of a source that has several (train)")
+    parser.set_defaults(default_samples=_numbers(samples))
+    add_solving(parser)
+    add_tolerance(parser)
+    add_model(parser)
+
+
+def add_choices(parser: argparse.ArgumentParser, groups: str, elements: bool = True) -> None:
+    """Add --groups, --elements and --channel."""
+    names = "numbers or names: 0,2 coarse r0c1 30:100 ...; again for more rows or columns"
+    parser.add_argument("--groups", action="append", default=[], metavar="LIST", help=f"{names} ({groups})")
+    if elements:
+        ranks = "frequencies within a channel, half-open ranges, whether groups or not: 0,7 30:100; again for more"
+        parser.add_argument("--elements", "--band", action="append", default=[], metavar="LIST", help=ranks)
+    parser.add_argument("--channel", metavar="LIST", help="of these alone: 0, R, green, ... (all)")
+
+
+def add_output(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add -o."""
+    output = f"a .png, .pdf or .svg; the arrays go beside it, as .npz ({name}.png in the folder of the run)"
+    parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help=output)
+
+
+def load(args: argparse.Namespace) -> Model:
+    """Load the run of a command, and refuse guidance that it has not learnt."""
+    loaded = model.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
+    check_guidance(getattr(args, "guidance", 1.0), loaded.classes, loaded.spec.training.label_dropout)
+    return loaded
+
+
+def subjects(args: argparse.Namespace, loaded: Model) -> Latents:
+    """Return the latents that a command is to edit: encoded, read or drawn.
+
+    Raises: ConfigError for more than one kind
+    """
+    given = [name for name in ("images", "latents", "samples") if getattr(args, name)]
+    if len(given) > 1:
+        raise ConfigError(f"expected one of --images, --latents and --samples, got --{' and --'.join(given)}")
+    if args.images:
+        return encoded(args, loaded, args.images)
+    if args.latents:
+        found = latent_files.read(args.latents, loaded)
+        return found.take(range(min(args.limit, len(found))))
+    numbers = args.samples or args.default_samples
+    return encoding.drawn(
+        loaded,
+        numbers,
+        seed=args.seed,
+        label=args.label,
+        steps=args.steps,
+        solver=args.solver,
+        guidance=args.guidance,
+    )
+
+
+def encoded(args: argparse.Namespace, loaded: Model, paths: list[str]) -> Latents:
+    """Encode images of some sources, together, and say how exactly."""
+    read = [intake.read_images(loaded, path, limit=args.limit, split=args.split, label=args.label) for path in paths]
+    found = encoding.encode(
+        loaded,
+        intake.together(read),
+        steps=args.steps,
+        solver=args.solver,
+        tolerance=args.tol,
+        guidance=args.guidance,
+    )
+    print(f"{len(found)} images encoded; {error_line(loaded, found, args.tol)}")
+    return found
+
+
+def error_line(loaded: Model, latents: Latents, tolerance: float | None = None) -> str:
+    """Return in a line how exact an encoding is, and whether it is as exact as asked for."""
+    errors = latents.errors or ()
+    worst = max(errors, default=0.0)
+    names = group_names(loaded.schedule)
+    where = f" in group {names[errors.index(worst)]}" if len(errors) > 1 else ""
+    shares = loaded.shares(latents.steps)
+    missed = tolerance is not None and worst > tolerance
+    said = f"; --tol {tolerance:g} is NOT reached: more steps do not help, or are more than {encoding.MOST}" * missed
+    return f"there and back loses {worst:.2g} (RMS){where}, with {sum(shares)} steps of {latents.solver}{said}"
+
+
+def _numbers(text: str) -> list[int]:
+    return [whole(part.strip()) for part in text.split(",")]

@@ -1,0 +1,293 @@
+"""The edits of Sec. 4: interpolate, swap, traverse, resample, reconstruct; each makes panels of images to look at.
+
+What is edited are `Latents` of a run, encoded or drawn (`gdm.encoding`); what of them, is a `Choice` of groups,
+frequencies and channels. `gdm.latents` has the same edits of arrays.
+
+    model = gdm.load("runs/digits")
+    two = encoding.encode(model, intake.read_images(model, "digits", limit=2), tolerance=0.01)
+    editing.swap(model, two, editing.choices(model.schedule, groups=["coarse", "fine"])).save("swap.png")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from gdm import encoding, latents
+from gdm.encoding import Latents
+from gdm.errors import ValueRangeError
+from gdm.flow import draw_latents
+from gdm.model import Model
+from gdm.names import called, find_groups
+from gdm.panels import Panels, short
+from gdm.schedule import Schedule
+
+FRESH = 2**32  # number of the first image whose noise replaces latents: `gdm sample` gets there last
+Numbers = tuple[int, ...] | None
+
+
+class Choice(NamedTuple):
+    """Some coordinates of latents, and what a figure calls them; arguments of the functions of `gdm.latents`."""
+
+    name: str
+    groups: Numbers = None
+    elements: Numbers = None
+    channels: Numbers = None
+
+
+def choices(
+    schedule: Schedule,
+    groups: Iterable[str | int | Iterable[int]] = (),
+    elements: Iterable[str | int | Iterable[int]] = (),
+    channels: str | int | Iterable[int] | None = None,
+) -> tuple[Choice, ...]:
+    """Return one choice for each entry of `groups`, then one for each of `elements`; by default one per group.
+
+    groups: numbers or names, see `gdm.names.find_groups`: ["coarse", "0,2"]
+    elements: frequency ranks within a channel, half-open ranges too, groups or not: ["3", "30:100", [0, 1]]
+    channels: of all choices: 0, "0,2", or "R", "green"; None is all
+
+    Raises: ValueRangeError for what is not there
+
+    >>> [choice.name for choice in choices(Schedule.bands((1, 8, 8), (4, 16)), ["coarse"], ["7", "2:9"])]
+    ['0:4', 'element 7', 'elements 2:9']
+    """
+    only = None if channels is None else channel_numbers(schedule, channels)
+    ending = "" if only is None else f" of {_channel_words(schedule, only)}"
+    asked = [*groups]
+    given = [*elements]
+    if not asked and not given:
+        asked = list(range(schedule.k))
+    found = []
+    for entry in asked:
+        numbers = find_groups(schedule, entry)
+        found.append(Choice(called(schedule, numbers) + ending, numbers, None, only))
+    for entry in given:
+        ranks = element_numbers(schedule, entry)
+        text = entry if isinstance(entry, str) else ",".join(map(str, ranks))
+        found.append(Choice(f"element{'s' * (len(ranks) > 1)} {text}{ending}", None, ranks, only))
+    return tuple(found)
+
+
+def interpolate(
+    model: Model,
+    pairs: Latents,
+    chosen: Sequence[Choice] = (),
+    *,
+    n: int = 7,
+    mode: Literal["spherical", "linear"] = "spherical",
+) -> Panels:
+    """Turn the chosen latents of one image into another's while the others stay (Fig. 3); one row per pair and choice.
+
+    pairs: latents 0 and 1 are the first pair, 2 and 3 the next; n: columns
+
+    Raises: ValueRangeError for an odd number of latents
+    """
+    weights, schedule = np.linspace(0, 1, n), model.schedule
+    rows: list[_Row] = []
+    for a, b in _paired(pairs):
+        for choice in _all(schedule, chosen):
+            moved = [
+                latents.interpolate(
+                    schedule,
+                    pairs.z[a : a + 1],
+                    pairs.z[b : b + 1],
+                    float(weight),
+                    groups=choice.groups,
+                    elements=choice.elements,
+                    channels=choice.channels,
+                    mode=mode,
+                )
+                for weight in weights
+            ]
+            rows.append(_Row(choice.name, np.concatenate(moved), int(pairs.labels[a])))
+    columns = tuple(f"{weight:.2g}" for weight in weights)
+    return _panels(model, pairs, rows, columns, "one part of the latents interpolated, the rest fixed")
+
+
+def swap(model: Model, pairs: Latents, chosen: Sequence[Choice] = ()) -> Panels:
+    """Give images the chosen latents of others (Fig. 7): original, reference, and a column per choice.
+
+    pairs: as `interpolate`; the two of a pair may come from different data sets, if one run knows both
+    """
+    rows: list[_Row] = []
+    selected = _all(model.schedule, chosen)
+    for a, b in _paired(pairs):
+        own, other = pairs.z[a : a + 1], pairs.z[b : b + 1]
+        mixed = [
+            latents.swap(
+                model.schedule, own, other, groups=choice.groups, elements=choice.elements, channels=choice.channels
+            )
+            for choice in selected
+        ]
+        classes = (int(pairs.labels[a]), int(pairs.labels[b]), *[int(pairs.labels[a])] * len(mixed))
+        rows.append(_Row(short(pairs.names[a]), np.concatenate([own, other, *mixed]), classes, (a, b)))
+    columns = ("original", "reference", *(choice.name for choice in selected))
+    return _panels(model, pairs, rows, columns, "one part of the latents taken from the reference")
+
+
+def traverse(
+    model: Model, subjects: Latents, chosen: Sequence[Choice], *, values: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3)
+) -> Panels:
+    """Set the chosen elements to each value (Fig. 6 and 8); one row per image and choice.
+
+    Raises: ValueRangeError for choices without elements: a single number is set
+    """
+    rows: list[_Row] = []
+    for i in range(len(subjects)):
+        for choice in chosen:
+            if choice.elements is None:
+                expected = "expected elements, frequency ranks within a channel"
+                raise ValueRangeError(f"traverse: {expected}, got groups {choice.name}; pass elements=[0], say")
+            walked = latents.traverse(
+                model.schedule, subjects.z[i : i + 1], values, elements=choice.elements, channels=choice.channels
+            )
+            name = f"{short(subjects.names[i])} {choice.name}" if len(subjects) > 1 else choice.name
+            rows.append(_Row(name, walked[:, 0], int(subjects.labels[i])))
+    return _panels(model, subjects, rows, tuple(f"{value:g}" for value in values), "value of the latent element")
+
+
+def resample(
+    model: Model,
+    subjects: Latents,
+    chosen: Sequence[Choice] = (),
+    *,
+    fixed: bool = False,
+    n: int = 6,
+    seed: int = 0,
+) -> Panels:
+    """Draw the chosen latents anew, n times (Fig. 1c); or, with `fixed`, all but the chosen ones (Fig. 9).
+
+    One row per image and choice. Variation i of an image has the same fresh noise in every row, so that rows differ
+    by what is fixed alone. `chosen` is by default each group or, with `fixed`, the first group, the first two, and so on, but not all.
+    """
+    schedule = model.schedule
+    selected = tuple(chosen) or (_growing(schedule)[: max(1, schedule.k - 1)] if fixed else _all(schedule, ()))
+    rows: list[_Row] = []
+    for i in range(len(subjects)):
+        fresh = draw_latents(seed, range(FRESH + i * n, FRESH + (i + 1) * n), schedule.shape, subjects.z.dtype)
+        own = np.repeat(subjects.z[i : i + 1], n, axis=0)
+        for choice in selected:
+            mask = {"groups": choice.groups, "elements": choice.elements, "channels": choice.channels}
+            varied = (
+                latents.keep(schedule, own, fresh, **mask) if fixed else latents.resample(schedule, own, fresh, **mask)
+            )
+            subject = f"{short(subjects.names[i])} " if len(subjects) > 1 else ""
+            name = f"{subject}{choice.name}{' fixed' * fixed}"
+            rows.append(_Row(name, np.concatenate([own[:1], varied]), int(subjects.labels[i]), (i,), choice))
+    columns = ("image", *(f"no. {i + 1}" for i in range(n)))
+    said = "all other latents drawn anew" if fixed else "one part of the latents drawn anew"
+    made = _panels(model, subjects, rows, columns, said)
+    if schedule.basis.factors or any(choice.channels for choice in selected):
+        return made
+    drawn = [latents.selection(schedule, *row.choice[1:]) for row in rows if row.choice is not None]
+    return made._replace(masks=[(~mask if fixed else mask).any(axis=0) for mask in drawn])
+
+
+def reconstruct(
+    model: Model,
+    subjects: Latents,
+    chosen: Sequence[Choice] = (),
+    *,
+    rest: Literal["noise", "zero"] = "noise",
+    seed: int = 0,
+) -> Panels:
+    """Decode a part of the latents of images (Fig. 4b), the others being fresh noise or 0; one column per choice.
+
+    chosen: what is kept, by default the first groups, one more per column
+
+    Raises: ValueRangeError for another `rest`
+    """
+    if rest not in ("noise", "zero"):
+        raise ValueRangeError(f"rest: expected 'noise' or 'zero', got {rest!r}")
+    schedule = model.schedule
+    selected = tuple(chosen) or _growing(schedule)
+    noise = draw_latents(seed, range(FRESH, FRESH + len(subjects)), schedule.shape, subjects.z.dtype)
+    kept = [
+        latents.keep(
+            schedule,
+            subjects.z,
+            noise if rest == "noise" else None,
+            groups=choice.groups,
+            elements=choice.elements,
+            channels=choice.channels,
+        )
+        for choice in selected
+    ]
+    stacked = np.stack([subjects.z, *kept], axis=1)
+    rows = [_Row(short(name), stacked[i], int(subjects.labels[i]), (i,)) for i, name in enumerate(subjects.names)]
+    other = "drawn anew" if rest == "noise" else "0"
+    columns = ("original", *(choice.name for choice in selected))
+    return _panels(model, subjects, rows, columns, f"decoded from a part of the latents, the others {other}")
+
+
+def element_numbers(schedule: Schedule, entry: str | int | Iterable[int]) -> tuple[int, ...]:
+    """Return frequency ranks: of 3, "3", "0,7", "30:100" (half-open), or numbers. Raises: ValueRangeError"""
+    return _ranks("elements", entry, int(schedule.basis.order.max()) + 1)
+
+
+def channel_numbers(schedule: Schedule, entry: str | int | Iterable[int]) -> tuple[int, ...]:
+    """Return channel numbers: of 0, "0,2", "R" or "green" for three, or numbers. Raises: ValueRangeError"""
+    words = {"r": "0", "g": "1", "b": "2", "red": "0", "green": "1", "blue": "2"} if schedule.shape[0] == 3 else {}
+    if isinstance(entry, str):
+        entry = ",".join(words.get(part.strip().lower(), part) for part in entry.split(","))
+    return _ranks("channels", entry, schedule.shape[0])
+
+
+def _ranks(name: str, entry: str | int | Iterable[int], count: int) -> tuple[int, ...]:
+    words = entry.split(",") if isinstance(entry, str) else [entry] if isinstance(entry, int) else list(entry)
+    found: set[int] = set()
+    for word in (str(word).strip() for word in words):
+        low, colon, high = word.partition(":")
+        ends = (low, high if colon else low)
+        if not all(end.isdecimal() for end in ends) or not int(low) < int(ends[1]) + (not colon) <= count:
+            expected = f"expected numbers 0 to {count - 1} or half-open ranges of them, such as 0:{count}"
+            raise ValueRangeError(f"{name}: {expected}, got {word!r}")
+        found.update(range(int(low), int(ends[1]) + (not colon)))
+    return tuple(sorted(found))
+
+
+class _Row(NamedTuple):
+    """A row of panels: its name, latents (columns, *event), classes, and which subjects its first columns are."""
+
+    name: str
+    z: np.ndarray
+    classes: int | tuple[int, ...]  # of all columns, or of each
+    originals: tuple[int, ...] = ()
+    choice: Choice | None = None
+
+
+def _panels(model: Model, subjects: Latents, rows: list[_Row], columns: tuple[str, ...], title: str) -> Panels:
+    """Decode all rows; where the images that were encoded are known, originals are shown as they are."""
+    z = np.stack([row.z for row in rows])
+    labels = np.concatenate([np.broadcast_to(row.classes, len(columns)) for row in rows])
+    flat = encoding.decode(model, subjects, z.reshape(-1, *z.shape[2:]), labels)
+    images = np.array(flat.reshape(*z.shape[:2], *flat.shape[1:]))
+    if subjects.images is not None:
+        for row, made in zip(rows, images, strict=True):
+            made[: len(row.originals)] = subjects.images[list(row.originals)]
+    return Panels(images, tuple(row.name for row in rows), columns, title, z)
+
+
+def _all(schedule: Schedule, chosen: Sequence[Choice]) -> tuple[Choice, ...]:
+    return tuple(chosen) or choices(schedule)
+
+
+def _growing(schedule: Schedule) -> tuple[Choice, ...]:
+    """Return the first group, the first two, and so on to all."""
+    return choices(schedule, [range(count) for count in range(1, schedule.k + 1)])
+
+
+def _paired(pairs: Latents) -> list[tuple[int, int]]:
+    if len(pairs) < 2 or len(pairs) % 2:
+        remedy = "give each image its partner: 0 and 1 are a pair, then 2 and 3"
+        raise ValueRangeError(f"pairs: expected an even number of latents, got {len(pairs)}; {remedy}")
+    return [(i, i + 1) for i in range(0, len(pairs), 2)]
+
+
+def _channel_words(schedule: Schedule, channels: tuple[int, ...]) -> str:
+    if schedule.shape[0] == 3:
+        return "".join("RGB"[c] for c in channels)
+    return f"channel {', '.join(map(str, channels))}"

@@ -1,0 +1,90 @@
+"""Images read for a trained run: whatever `gdm.data` reads, brought to the run's shape, with its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from gdm import data, sources
+from gdm.config import DataConfig
+from gdm.errors import DataError
+from gdm.model import Model
+from gdm.sampling import class_numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images in the shape of a run: uint8 (n, C, H, W), what each is called, and its class number, -1 for none."""
+
+    images: np.ndarray
+    names: tuple[str, ...]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def read_images(
+    model: Model,
+    source: str | Path,
+    *,
+    limit: int | None = None,
+    split: str = "train",
+    label: int | str | None = None,
+    size: tuple[int, int] | None = None,
+) -> Images:
+    """Read images from whatever `gdm.data.load` reads, brought to the shape of a run: resized, cropped, grey or RGB.
+
+    limit: the first so many; label: the class of all, else that which the source says, where a class of the run has
+    its name; size: another height and width than the run's
+
+    Raises: DataError for what is no source of images, or cannot be brought to the shape; ValueRangeError (label)
+
+    Example: `read_images(model, "digits", limit=8)`
+    """
+    channels, height, width = model.schedule.shape
+    height, width = (height, width) if size is None else size
+    if channels not in (1, 3):
+        raise DataError(f"expected a run of images with 1 or 3 channels, got {channels}; pass arrays to Model.encode")
+    config = DataConfig(
+        source=str(source), split=split, size=height if height == width else 0, channels=3 if channels == 3 else 1
+    )
+    found = sources.find(config)
+    count = found.count if limit is None else min(limit, found.count)
+    read = data.read(replace(found, count=count, labels=None), config)
+    if read.shape != (channels, height, width):
+        remedy = "resize them to the run's size first"
+        raise DataError(
+            f"{source}: expected images of {width} x {height}, got {read.shape[2]} x {read.shape[1]}; {remedy}"
+        )
+    numbers = _classes(model, found, count, label)
+    return Images(np.asarray(read.images[np.arange(count)]), tuple(map(found.name, range(count))), numbers)
+
+
+def together(parts: Sequence[Images]) -> Images:
+    """Return the images of several sources as one. Raises: DataError if there are none"""
+    if not parts:
+        raise DataError("expected at least one source of images, got none")
+    names = tuple(name for part in parts for name in part.names)
+    images, labels = ([getattr(part, of) for part in parts] for of in ("images", "labels"))
+    return Images(np.concatenate(images), names, np.concatenate(labels))
+
+
+def named(images: np.ndarray) -> Images:
+    """Return an array of images, uint8 or in [-1, 1], by their numbers and without class."""
+    return Images(images, tuple(f"image {i}" for i in range(len(images))), np.full(len(images), -1))
+
+
+def _classes(model: Model, found: sources.Source, count: int, label: int | str | None) -> np.ndarray:
+    """Return the class number of each image, -1 for none."""
+    none = np.full(count, -1)
+    if label is not None:
+        named = class_numbers(label, model.classes, count)
+        return none if named is None else np.array(named)
+    if found.labels is None or not model.classes:
+        return none
+    ours = {name: number for number, name in enumerate(model.classes)}
+    return np.array([ours.get(found.classes[number], -1) for number in found.labels[:count]])

@@ -1,0 +1,107 @@
+"""Images in named rows and columns: one picture that says what each cell is, and the arrays beside it."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from gdm.canvas import (
+    FORMATS,
+    checked_name,
+    coloured,
+    lay_out,
+    name_columns,
+    name_rows,
+    new_figure,
+    outline,
+    pictures,
+    save_figure,
+    show_sheet,
+)
+from gdm.errors import ShapeError
+from gdm.files import write_atomic
+from gdm.pixels import to_uint8
+
+CELL = 0.85  # inches, as in `gdm.plots`
+
+
+class Panels(NamedTuple):
+    """Images, (rows, columns, *event) in [-1, 1], the name of each row and column, and what a picture says above them.
+
+    latents: of each image, of the same shape, or None
+    masks: of each row, the pixels (H, W) to be outlined from column `outlined` on, or None
+
+    Example: `panels.save("swap.png")`
+    """
+
+    images: np.ndarray
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    title: str = ""
+    latents: np.ndarray | None = None
+    masks: Sequence[np.ndarray] | None = None
+    outlined: int = 1
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture (.png, .pdf or .svg), and beside it the arrays (.npz); return where those are.
+
+        The arrays: `images` uint8 (rows, columns, *event), `latents` float32, and the names `rows` and `columns`.
+
+        Raises: ValueRangeError for a name that ends otherwise; ShapeError for images of other than 1 or 3 channels;
+            CheckpointError if the disk refuses
+        """
+        path = checked_name(path, FORMATS)
+        draw(self, path)
+        names = {"rows": np.array(self.rows), "columns": np.array(self.columns)}
+        latents = {} if self.latents is None else {"latents": self.latents.astype(np.float32)}
+        arrays: Any = {"images": to_uint8(self.images), **names, **latents}
+        beside = path.with_suffix(".npz")
+
+        def write(file: BinaryIO) -> None:
+            np.savez(file, **arrays)
+
+        write_atomic(beside, write)
+        return beside
+
+
+def draw(panels: Panels, path: str | Path) -> None:
+    """Write the picture of panels alone; errors as `Panels.save`."""
+    rows, columns = panels.images.shape[:2]
+    if (len(panels.rows), len(panels.columns)) != (rows, columns):
+        got = f"{len(panels.rows)} and {len(panels.columns)}"
+        raise ShapeError(f"panels: expected {rows} and {columns} names, of rows and columns, got {got}")
+    flat = panels.images.reshape(-1, *panels.images.shape[2:])
+    cells = coloured(pictures(flat))
+    names, above = ([_written(name, width) for name in of] for of, width in ((panels.rows, 16), (panels.columns, 10)))
+    margin = 0.1 + 0.085 * max(len(line) for name in names for line in name.split("\n"))
+    head = 0.2 + 0.17 * max(name.count("\n") + 1 for name in above) + 0.3 * bool(panels.title)
+    height, width = panels.images.shape[-2:]
+    cell = CELL * max(1.0, height / 96)
+    figure, axes = new_figure(cell * width / height * columns + margin, cell * rows + head)
+    sheet = lay_out(cells.reshape(rows, columns, *cells.shape[1:]))
+    show_sheet(axes, sheet)
+    name_columns(axes, sheet, above)
+    name_rows(axes, sheet, names)
+    axes.tick_params(labelsize=9)
+    if panels.title:
+        axes.set_title(panels.title, fontsize=10)
+    if panels.masks is not None:
+        outline(axes, sheet, panels.masks, range(panels.outlined, columns))
+    save_figure(figure, path)
+
+
+def short(name: str, most: int = 14) -> str:
+    """Return a name that fits beside a row: of a path, the last part, and of that the end; "image 3" of the digits."""
+    last = Path(name.split(" of ")[0] if name.startswith("image ") else name).name or name
+    return last if len(last) <= most else f"..{last[-most + 2 :]}"
+
+
+def _written(name: str, width: int) -> str:
+    """Return a name in lines, bands as in the paper: [30, 100) for 30:100."""
+    lines = textwrap.fill(name, width, break_on_hyphens=False)
+    return re.sub(r"\b(\d+):(\d+)\b", r"[\1, \2)", lines)
