@@ -11,7 +11,7 @@ given these. `known_first` finds such an order among the groupings of a run.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from gdm.solver import Solver, Steps
 UNKNOWN = 0.55  # grey in [-1, 1], of pixels that are to be made; lighter than the gaps of a figure
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True)
+class Known:
     """What is known, in an order of generation that has it first.
 
     schedule: the run's groups in that order; count: its groups 0, ..., count - 1 are known; name: what they are called

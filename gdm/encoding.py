@@ -18,7 +18,7 @@ from gdm.sampling import class_numbers, in_turn
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps
 
-MOST = 4096  # steps at which a search for the tolerance gives up
+MOST = 1024  # steps at which a search for the tolerance gives up
 TRIED = 16  # images with which it searches
 
 
@@ -78,7 +78,7 @@ def encode(
 
     images: of `read_images`, or an array uint8 or in [-1, 1] for a run without classes
     tolerance: double the steps until the error of the worst group, in units of [-1, 1], is at most this; give up at
-        4096 steps, or where doubling no longer helps: `errors` of the result says how far that went
+        1024 steps, or where doubling no longer helps: `errors` of the result says how far that went
     watch: is told (steps, errors) of every attempt
 
     Raises: as `Model.encode`; ValueRangeError for images without a class, of a run with classes

@@ -1,7 +1,8 @@
 """Complete images: keep what is known of them, and draw the rest; inpainting, outpainting, upscaling, colouring.
 
 Trustworthy where the network was trained on random orders (schedule.order = "random") or on the order that has what
-is known first; a warning says so where it was not. Known pixels come back as they are.
+is known first; a warning says so where it was not. Known pixels come back as they are. Upscaling takes small images
+as every second pixel (or so) of large ones: those that were averaged are smoother than what a cascade was trained on.
 
   gdm complete runs/digits digits --known left                the right halves of four digits, four times
   gdm complete runs/faces me.png --known border -n 8          inpainting: the centre; --known centre: outpainting
@@ -77,7 +78,6 @@ def run(args: argparse.Namespace) -> int:
     in_pixels = not known.schedule.basis.factors
     said = f"all {total} known bytes" if in_pixels else f"known coordinates are kept to {gap:.1g}: all {total}"
     print(f"known: {known.name}; {said if changed == 0 else f'{changed} of {total} numbers are NOT'} as they were")
-    print(f"{len(images)} images, {args.n} results each: {loaded.calls(args.steps, args.solver)} network calls at most")
     print(beside)
     print(output)
     return 0

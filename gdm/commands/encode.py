@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gdm import checkpoint, encoding, intake, latent_files
+from gdm import checkpoint, encoding, latent_files
 from gdm.commands import positive
-from gdm.commands.subjects import add_model, add_run, add_solving, add_tolerance, error_line, load
+from gdm.commands.subjects import add_model, add_run, add_solving, add_tolerance, error_line, load, read
 from gdm.encoding import Latents
 from gdm.errors import ValueRangeError
 from gdm.model import Model
 from gdm.names import group_names
+from gdm.solver import Steps
 
 LISTED = 40  # groups in the table, at most
 
@@ -47,12 +48,9 @@ def run(args: argparse.Namespace) -> int:
     if output.suffix != ".safetensors":
         raise ValueRangeError(f"{output}: expected a file name ending in .safetensors; rename it")
     loaded = load(args)
-    read = [
-        intake.read_images(loaded, path, limit=args.limit, split=args.split, label=args.label) for path in args.images
-    ]
     latents = encoding.encode(
         loaded,
-        intake.together(read),
+        read(args, loaded, args.images),
         steps=args.steps,
         solver=args.solver,
         tolerance=args.tol,
@@ -72,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(steps: int | tuple[int, ...], errors: np.ndarray) -> None:
+def _tell(steps: Steps, errors: np.ndarray) -> None:
     print(f"{steps} steps: worst group {errors.max():.2g}")
 
 

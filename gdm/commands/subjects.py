@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +11,7 @@ from gdm import config, encoding, intake, latent_files, model
 from gdm.commands import add_backend, number, one_of, positive, step_budget, whole
 from gdm.encoding import Latents
 from gdm.errors import ConfigError
+from gdm.intake import Images
 from gdm.model import Model
 from gdm.names import group_names
 from gdm.sampling import check_guidance
@@ -103,7 +105,7 @@ def subjects(args: argparse.Namespace, loaded: Model) -> Latents:
     if len(given) > 1:
         raise ConfigError(f"expected one of --images, --latents and --samples, got --{' and --'.join(given)}")
     if args.images:
-        return encoded(args, loaded, args.images)
+        return encoded(args, loaded, read(args, loaded, args.images))
     if args.latents:
         found = latent_files.read(args.latents, loaded)
         return found.take(range(min(args.limit, len(found))))
@@ -119,12 +121,18 @@ def subjects(args: argparse.Namespace, loaded: Model) -> Latents:
     )
 
 
-def encoded(args: argparse.Namespace, loaded: Model, paths: list[str]) -> Latents:
-    """Encode images of some sources, together, and say how exactly."""
-    read = [intake.read_images(loaded, path, limit=args.limit, split=args.split, label=args.label) for path in paths]
+def read(args: argparse.Namespace, loaded: Model, paths: Sequence[str]) -> Images:
+    """Read the first images of some sources, as one."""
+    return intake.together(
+        [intake.read_images(loaded, path, limit=args.limit, split=args.split, label=args.label) for path in paths]
+    )
+
+
+def encoded(args: argparse.Namespace, loaded: Model, images: Images) -> Latents:
+    """Encode images, and say how exactly."""
     found = encoding.encode(
         loaded,
-        intake.together(read),
+        images,
         steps=args.steps,
         solver=args.solver,
         tolerance=args.tol,
@@ -141,8 +149,9 @@ def error_line(loaded: Model, latents: Latents, tolerance: float | None = None) 
     names = group_names(loaded.schedule)
     where = f" in group {names[errors.index(worst)]}" if len(errors) > 1 else ""
     shares = loaded.shares(latents.steps)
-    missed = tolerance is not None and worst > tolerance
-    said = f"; --tol {tolerance:g} is NOT reached: more steps do not help, or are more than {encoding.MOST}" * missed
+    said = ""
+    if tolerance is not None and worst > tolerance:
+        said = f"; --tol {tolerance:g} is NOT reached: more steps do not help, or are more than {encoding.MOST}"
     return f"there and back loses {worst:.2g} (RMS){where}, with {sum(shares)} steps of {latents.solver}{said}"
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from gdm import editing
 from gdm.canvas import FORMATS, checked_name
-from gdm.commands.subjects import encoded, load, subjects
+from gdm.commands.subjects import encoded, load, read, subjects
 from gdm.editing import Choice
 from gdm.encoding import Latents, interleave
+from gdm.errors import ConfigError
+from gdm.intake import together
 from gdm.model import Model
 from gdm.panels import Panels
 
@@ -28,13 +30,20 @@ def perform(args: argparse.Namespace, name: str, edit: Edit) -> int:
     output = checked_name(args.output or Path(args.run) / f"{name}.png", FORMATS)
     loaded = load(args)
     chosen = selected(args, loaded)
-    found = subjects(args, loaded)
-    if getattr(args, "reference", None):
-        found = interleave(found, encoded(args, loaded, args.reference))
+    found = _pairs(args, loaded) if getattr(args, "reference", None) else subjects(args, loaded)
     panels = edit(loaded, found, chosen)
     print(panels.save(output))
     print(output)
     return 0
+
+
+def _pairs(args: argparse.Namespace, loaded: Model) -> Latents:
+    """Return images and their references in turn, encoded together: they are decoded together too."""
+    if not args.images or args.latents or args.samples:
+        raise ConfigError("--reference: expected --images, whose partners it names; samples and latents are pairs")
+    own, other = read(args, loaded, args.images), read(args, loaded, args.reference)
+    found = encoded(args, loaded, together([own, other]))
+    return interleave(found.take(range(len(own))), found.take(range(len(own), len(found))))
 
 
 def selected(args: argparse.Namespace, loaded: Model) -> tuple[Choice, ...]:
