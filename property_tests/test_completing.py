@@ -90,13 +90,17 @@ GROUPED = {
     **SMALL,
     "data": {"source": "digits"},
     "schedule": {"kind": "rows", "groups": 2},
-    "groupings": [{"kind": "columns", "groups": 4, "order": "random"}, {"kind": "cascade"}],
+    "groupings": [
+        {"kind": "columns", "groups": 4, "order": "random"},
+        {"kind": "cascade"},
+        {"kind": "rows", "groups": 4, "order": "bottom-to-top"},
+    ],
 }
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> model.Model:
-    """Return a run of three groupings: rows top first, columns in random orders, a cascade."""
+    """Return a run of three groupings: rows top first, columns in random orders, a cascade, finer rows bottom first."""
     return model.load(untrained(tmp_path_factory.mktemp("grouped") / "run", GROUPED), "torch", "cpu")
 
 
@@ -104,7 +108,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> model.Model:
     ("region", "taught", "count", "k"),
     [
         ("top", True, 1, 2),
-        ("bottom", False, 1, 2),
+        ("bottom", True, 2, 4),
         ("left", True, 2, 4),
         ("right", True, 2, 4),
         ("c1,c3", True, 2, 4),
@@ -126,6 +130,7 @@ def test_the_order_is_one_that_was_trained_if_there_is_one(
     }[region]  # fmt: skip
     same_bits(known.coordinates[0], wanted)
     same_bits(known_first(run, wanted).coordinates[0], wanted)
+    assert (region != "bottom") or not known_first(run, region, grouping=0).taught
     images = photos(1, (1, 8, 8))
     made = complete(run, images, known, n=1, steps=4).images[:, 2]
     assert kept(known, images.images, made) == (int(wanted.sum()), 0, 0.0)
@@ -135,8 +140,8 @@ def test_numbers_are_of_one_grouping(run: model.Model) -> None:
     assert known_first(run, [0]).name == "r0" and known_first(run, "0,2", grouping=1).name == "c0, c2"
     with refused(ValueRangeError, "0 to 1", "got '3'"):
         known_first(run, "3")
-    with refused(ValueRangeError, "grouping: expected 0 to 2, got 3"):
-        known_first(run, "top", grouping=3)
+    with refused(ValueRangeError, "grouping: expected 0 to 3, got 4"):
+        known_first(run, "top", grouping=4)
 
 
 def test_regions_that_no_grouping_has(run: model.Model) -> None:
