@@ -10,6 +10,7 @@ import numpy as np
 
 from gdm.basis import Basis
 from gdm.canvas import in_rows, middle, montage, new_figure, save_figure, show_sheet, spaced
+from gdm.names import group_names, shown
 from gdm.schedule import Schedule
 
 MANY = 64  # groups beyond which they are no longer numbered one by one
@@ -43,8 +44,10 @@ def _groups(axes: Any, schedule: Schedule, colours: Any) -> None:
 def _weights(axes: Any, schedule: Schedule, colours: Any) -> None:
     t = np.unique([*np.linspace(0, 1, 401), *schedule.breakpoints])
     alpha = schedule.alpha(t)
+    names = group_names(schedule)
     for group in spaced(schedule.k, MANY):
-        axes.plot(t, alpha[:, group], color=colours(group), linewidth=2, label=f"group {group}")
+        label = f"group {group}" + f", {shown(names[group])}" * (names[group] not in ("all", f"group{group}"))
+        axes.plot(t, alpha[:, group], color=colours(group), linewidth=2, label=label)
     axes.set(xlabel="t    (1 = noise, 0 = data)", ylabel=r"data weight $\alpha_j(t)$", xlim=(1.02, -0.02))
     axes.set_title(f"generated from left to right, {schedule.path.name} path")
     axes.grid(alpha=0.3)

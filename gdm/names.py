@@ -6,6 +6,7 @@ Every group has one name, found from where its coordinates lie, and may have oth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -116,6 +117,15 @@ def called(schedule: Schedule, groups: Iterable[int]) -> str:
     spans = sorted((span for j, span in enumerate(_spans(schedule) or ()) if j in chosen))
     joined = all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
     return f"{spans[0][0]}:{spans[-1][1]}" if spans and joined else ", ".join(names[j] for j in chosen) or "none"
+
+
+def shown(name: str) -> str:
+    """Return a name as figures write it, bands as in the paper but half-open.
+
+    >>> shown("30:100")
+    '[30, 100)'
+    """
+    return re.sub(r"\b(\d+):(\d+)\b", r"[\1, \2)", name)
 
 
 def masked_groups(schedule: Schedule, mask: np.ndarray) -> Groups:

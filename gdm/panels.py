@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from gdm.canvas import (
 )
 from gdm.errors import ShapeError
 from gdm.files import write_atomic
+from gdm.names import shown
 from gdm.pixels import to_uint8
 
 CELL = 0.85  # inches, as in `gdm.plots`
@@ -103,5 +103,4 @@ def short(name: str, most: int = 14) -> str:
 
 def _written(name: str, width: int) -> str:
     """Return a name in lines, bands as in the paper: [30, 100) for 30:100."""
-    lines = textwrap.fill(name, width, break_on_hyphens=False)
-    return re.sub(r"\b(\d+):(\d+)\b", r"[\1, \2)", lines)
+    return shown(textwrap.fill(name, width, break_on_hyphens=False))

@@ -32,6 +32,8 @@ from gdm.canvas import (
 from gdm.errors import CheckpointError
 from gdm.flow import draw_latents
 from gdm.model import Model
+from gdm.names import group_names, shown
+from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps, get, plan
 
 CELL = 0.85  # inches
@@ -133,12 +135,17 @@ def group_variation(
     sheet = lay_out(np.concatenate([np.stack(images), maps], axis=1))
     show_sheet(axes, sheet)
     name_columns(axes, sheet, ["image", *(f"no. {i + 1}" for i in range(shown)), "std"])
-    name_rows(axes, sheet, [f"group {group}" for group in groups])
+    name_rows(axes, sheet, [_named(schedule, group) for group in groups])
     figure.colorbar(scale, ax=axes, fraction=0.05, pad=0.02).outline.set_visible(False)
     if not schedule.basis.factors:
         masks = [(schedule.partition.labels == group).any(axis=0) for group in groups]
         outline(axes, sheet, masks, range(1, shown + 2))
     save_figure(figure, path)
+
+
+def _named(schedule: Schedule, group: int) -> str:
+    name = group_names(schedule)[group]
+    return f"group {group}" if name in ("all", f"group{group}") else f"group {group}\n{shown(name)}"
 
 
 def vary(

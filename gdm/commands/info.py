@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gdm import checkpoint, config, data
 from gdm.errors import CheckpointError, ConfigError
+from gdm.names import group_names
 from gdm.schedule import Schedule
 
 
@@ -86,13 +87,15 @@ def of_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, str]:
 def _plan(spec: config.Config, schedule: Schedule, parameters: str = "") -> Mapping[str, str]:
     sizes = [str(size) for size in schedule.partition.sizes]
     listed = ", ".join(sizes[:9]) + ", ..." * (len(sizes) > 9)
+    names = group_names(schedule)
+    called = f": {', '.join(names[:9])}{', ...' * (len(names) > 9)}"
     where = schedule.basis.coordinates
     network = spec.network
     levels = " x ".join(map(str, (network.channels, list(network.multipliers))))
     return {
         "images": " x ".join(map(str, schedule.shape)) + " (channels, height, width)",
         "schedule": f"{spec.schedule.kind}, {schedule.path.name} path",
-        "groups": f"{schedule.k} of {where}, in order of generation with {listed} elements",
+        "groups": f"{schedule.k} of {where}, in order of generation with {listed} elements{called}",
         "network": f"{network.kind}, {levels} channels, blocks per level: {network.blocks}{parameters}",
     }
 
