@@ -138,6 +138,8 @@ def test_each_edit_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) ->
 def test_edits_take_files_of_latents_and_references(capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "encode", "bands", "a.png", "b.png", "--steps", "6", "-o", "two.safetensors")
     said(capsys, "edit", "swap", "bands", "--latents", "two.safetensors", "-o", "one.png")
+    said(capsys, "edit", "swap", "bands", "--latents", "two.safetensors", "-o", "finer.png", "--steps", "24")
+    assert (np.load("one.npz")["images"] != np.load("finer.npz")["images"]).any()
     once = ("--images", "a.png", "--reference", "b.png", "--steps", "6")
     output, _ = said(capsys, "edit", "swap", "bands", *once, "-o", "other.svg")
     assert "2 images encoded; there and back loses" in output and Path("other.svg").exists()
@@ -182,13 +184,15 @@ def test_completion_keeps_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
         (("edit", "traverse", "bands", "--elements", "64"), "expected numbers 0 to 63"),
         (("edit", "resample", "bands", "--groups", "0", "--fixed", "1"), "got both"),
         (("edit", "swap", "bands", "--guidance", "2"), "guidance"),
+        (("edit", "swap", "bands", "--tol", "0.1"), "--tol is for --images"),
+        (("edit", "swap", "bands", "--latents", "x.safetensors", "--label", "1"), "--label: latents of a file"),
         (("complete", "bands", "a.png"), "this run knows coarse, low"),
         (("complete", "blocks", "a.png", "--label", "1", "--known", "centre"), "left, right"),
         (("complete", "bands", "a.png", "--upscale"), "expected a run of a cascade"),
         (("complete", "bands", "a.png", "--known", "all"), "nothing is left"),
         (("complete", "bands", "a.png", "--known", "fine", "--mask", "right.png"), "got --known and --mask"),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_mistakes_are_explained(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str) -> None:
     assert words in complaint(capsys, *argv)

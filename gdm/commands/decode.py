@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("latents", type=Path, metavar="LATENTS", help="a .safetensors of `gdm encode`")
     output = f"a folder, or a {', '.join(writers.FILES)} (decoded.png in the folder of the run)"
     parser.add_argument("-o", dest="output", type=Path, metavar="PATH", help=output)
-    add_solving(parser, steps=None)
+    add_solving(parser, solver=None)
     parser.add_argument("--batch", type=positive, default=64, metavar="N", help="images at once (64)")
     add_model(parser)
 

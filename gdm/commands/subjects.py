@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +18,7 @@ from gdm.names import group_names
 from gdm.sampling import check_guidance
 from gdm.solver import SOLVERS
 
+STEPS, SOLVER = 64, "heun"  # of encoding, and of decoding what was drawn
 SHOWN = 4  # images of a source, unless asked for more
 
 
@@ -35,15 +37,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", type=one_of(precisions), metavar="NAME", help=precision)
 
 
-def add_solving(parser: argparse.ArgumentParser, solver: str = "heun", steps: int | None = 64) -> None:
-    """Add --steps, --solver, --label, --guidance and --batch."""
-    shown = "those of the encoding" if steps is None else str(steps)
+def add_solving(parser: argparse.ArgumentParser, solver: str | None = SOLVER) -> None:
+    """Add --steps, --solver, --label and --guidance; without `solver`, steps and solver are those of an encoding."""
+    shown, own = ("those of the encoding", "that of the encoding") if solver is None else (str(STEPS), solver)
+    steps = None if solver is None else STEPS
     budget = f"in all, or one per group: 16,16,8,8 ({shown})"
     parser.add_argument("--steps", type=step_budget, default=steps, metavar="N", help=budget)
-    names = f"{', '.join(SOLVERS)} ({'that of the encoding' if steps is None else solver})"
-    default = None if steps is None else solver
-    parser.add_argument("--solver", type=one_of(SOLVERS), default=default, metavar="NAME", help=names)
-    if steps is not None:
+    names = f"{', '.join(SOLVERS)} ({own})"
+    parser.add_argument("--solver", type=one_of(SOLVERS), default=solver, metavar="NAME", help=names)
+    if solver is not None:
         label = "class of all images (what the source says; of samples each class in turn)"
         parser.add_argument("--label", metavar="CLASS", help=label)
         guidance = "above 1: more like the class; 0: no class (1)"
@@ -67,8 +69,8 @@ def add_subjects(parser: argparse.ArgumentParser, samples: str) -> None:
     limit = f"the first N images of each PATH, or latents of FILE ({SHOWN})"
     parser.add_argument("--limit", type=positive, default=SHOWN, metavar="N", help=limit)
     parser.add_argument("--split", default="train", metavar="NAME", help="part of a source that has several (train)")
-    parser.set_defaults(default_samples=_numbers(samples))
     add_solving(parser)
+    parser.set_defaults(default_samples=_numbers(samples), steps=None, solver=None, guidance=None)
     add_tolerance(parser)
     add_model(parser)
 
@@ -92,7 +94,8 @@ def add_output(parser: argparse.ArgumentParser, name: str) -> None:
 def load(args: argparse.Namespace) -> Model:
     """Load the run of a command, and refuse guidance that it has not learnt."""
     loaded = model.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
-    check_guidance(getattr(args, "guidance", 1.0), loaded.classes, loaded.spec.training.label_dropout)
+    guidance = getattr(args, "guidance", None)
+    check_guidance(1.0 if guidance is None else guidance, loaded.classes, loaded.spec.training.label_dropout)
     return loaded
 
 
@@ -104,21 +107,32 @@ def subjects(args: argparse.Namespace, loaded: Model) -> Latents:
     given = [name for name in ("images", "latents", "samples") if getattr(args, name)]
     if len(given) > 1:
         raise ConfigError(f"expected one of --images, --latents and --samples, got --{' and --'.join(given)}")
+    if args.tol is not None and not args.images:
+        raise ConfigError("--tol is for --images, which are encoded; leave it out")
     if args.images:
         return encoded(args, loaded, read(args, loaded, args.images))
     if args.latents:
-        found = latent_files.read(args.latents, loaded)
-        return found.take(range(min(args.limit, len(found))))
+        return _of_file(args, loaded)
     numbers = args.samples or args.default_samples
     return encoding.drawn(
         loaded,
         numbers,
         seed=args.seed,
         label=args.label,
-        steps=args.steps,
-        solver=args.solver,
-        guidance=args.guidance,
+        steps=args.steps or STEPS,
+        solver=args.solver or SOLVER,
+        guidance=1.0 if args.guidance is None else args.guidance,
     )
+
+
+def _of_file(args: argparse.Namespace, loaded: Model) -> Latents:
+    """Return the first latents of a file, to be decoded as they were encoded, unless --steps or --solver differ."""
+    for option in ("label", "guidance"):
+        if getattr(args, option) is not None:
+            raise ConfigError(f"--{option}: latents of a file have that of their encoding; leave it out")
+    found = latent_files.read(args.latents, loaded)
+    chosen = replace(found, steps=args.steps or found.steps, solver=args.solver or found.solver)
+    return chosen.take(range(min(args.limit, len(found))))
 
 
 def read(args: argparse.Namespace, loaded: Model, paths: Sequence[str]) -> Images:
@@ -133,10 +147,10 @@ def encoded(args: argparse.Namespace, loaded: Model, images: Images) -> Latents:
     found = encoding.encode(
         loaded,
         images,
-        steps=args.steps,
-        solver=args.solver,
+        steps=args.steps or STEPS,
+        solver=args.solver or SOLVER,
         tolerance=args.tol,
-        guidance=args.guidance,
+        guidance=1.0 if args.guidance is None else args.guidance,
     )
     print(f"{len(found)} images encoded; {error_line(loaded, found, args.tol)}")
     return found
