@@ -6,6 +6,7 @@ Every group has one name, found from where its coordinates lie, and may have oth
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -65,7 +66,7 @@ def regions(schedule: Schedule) -> dict[str, Groups]:
     >>> regions(Schedule.rows((1, 4, 4), 2))
     {'top': (0,), 'bottom': (1,)}
     """
-    if schedule.basis.factors or schedule.k == 1 or len(schedule.shape) < 2:
+    if schedule.basis.factors or schedule.k == 1 or len(schedule.shape) < 2 or _ladder(schedule):
         return {}
     height, width = schedule.shape[-2:]
     y, x = (2 * np.indices((height, width)) + 1) / np.array([height, width]).reshape(2, 1, 1)  # 0 to 2
@@ -162,9 +163,13 @@ def _ladder(schedule: Schedule) -> Groups:
     spans = _spans(schedule)
     if spans:
         return tuple(int(j) for j in np.argsort([low for low, _ in spans]))
-    if schedule.basis.factors or len(schedule.shape) != 3 or _cells(schedule):
+    if schedule.basis.factors or schedule.k == 1 or len(schedule.shape) != 3 or _cells(schedule):
         return ()
-    for factor in range(2, max(schedule.shape[1:]) + 1):
+    top, side = schedule.partition.labels[0, 0], max(schedule.shape[1:])
+    same = np.flatnonzero(top == top[0])  # the coarsest stage's pixels in the first row tell the factor
+    for factor in [round(float(same[1]) ** (1 / (schedule.k - 1)))] if len(same) > 1 else range(2, side + 1):
+        if factor < 2 or schedule.k > 2 + math.log(side, factor):  # the stages before the last are on a grid
+            break
         for inverse in (False, True):
             try:
                 lattice = Partition.lattice(schedule.shape, factor, schedule.k, inverse)

@@ -25,6 +25,8 @@ NAMED: list[tuple[Schedule, tuple[str, ...]]] = [
     (Schedule.cascade(IMAGE, inverse=True), ("fine", "coarse")),
     (Schedule.cascade(IMAGE, stages=3), ("coarse", "mid", "fine")),
     (Schedule.cascade((1, 16, 16), stages=4), ("stage0", "stage1", "stage2", "stage3")),
+    (Schedule.cascade((2, 9, 9), 3, 3, inverse=True), ("fine", "mid", "coarse")),
+    (Schedule.cascade((1, 4, 6), 8), ("coarse", "fine")),
     (Schedule.channels(IMAGE, "reverse"), ("B", "G", "R")),
     (Schedule.channels((2, 3, 3)), ("channel0", "channel1")),
     (Schedule.colour(IMAGE), ("luma", "chroma")),
