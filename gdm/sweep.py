@@ -85,7 +85,7 @@ def sweep(
 
     Raises: ConfigError for a table of another recipe; as the score
     """
-    whole = {**recipe, "score": {"name": score.name, **score.about}}
+    whole = {**recipe, "score": score.name, **score.about}
     rows: list[Mapping[str, Any]] = list(_begun(path, whole))
     there = {(row["point"], str(row["seed"])) for row in rows}
     for seed in seeds:

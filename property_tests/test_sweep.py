@@ -186,7 +186,7 @@ def test_another_sweep_does_not_go_on_with_it(tmp_path: Path) -> None:
         sweep.sweep(model, points, [0], Counting(), path, {"checkpoint": "abd", "steps": (4, 4)})
     other = Counting()
     other.about = {"n": 2}
-    with refused(ConfigError, "score = "):
+    with refused(ConfigError, "expected n = 1", "got 2"):
         sweep.sweep(model, points, [0], other, path, {"checkpoint": "abc", "steps": (4, 4)})
     path.with_suffix(".json").unlink()
     with refused(ConfigError, "no table.json says how"):
@@ -238,9 +238,31 @@ def test_sweeps_are_written_and_gone_on_with(
         assert stem.with_suffix(suffix).read_bytes().startswith(start)
     assert cli.main(["sweep", name, "run", *options]) == 0
     assert "seed 0 " not in capsys.readouterr().out and tables.read_csv(stem.with_suffix(".csv")) == rows
-    assert json.loads(stem.with_suffix(".json").read_text())["score"]["name"] == (
-        "frechet" if name == "orders" else "error"
-    )
+    assert json.loads(stem.with_suffix(".json").read_text())["score"] == ("frechet" if name == "orders" else "error")
+
+
+def test_a_sweep_of_other_settings_says_which(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stem = str(run.parent / "settings")
+    line = [
+        "sweep",
+        "steps",
+        str(run),
+        "--seeds",
+        "0",
+        "--steps",
+        "4",
+        "--solvers",
+        "euler",
+        "--converged",
+        "8",
+        "-o",
+        stem,
+    ]
+    assert cli.main([*line, "-n", "1"]) == 0
+    capsys.readouterr()
+    assert cli.main([*line, "-n", "2"]) == 2
+    output, errors = capsys.readouterr()
+    assert "another sweep: expected n = 1 as in settings.json, got 2" in errors and output == ""
 
 
 @pytest.mark.parametrize(

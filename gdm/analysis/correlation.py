@@ -90,7 +90,7 @@ def total_correlation(
     check_finite(z, "z")
     values = schedule.basis.analyze(np.asarray(z, np.float64)).reshape(len(z), -1)
     groups = [schedule.partition.indices(j) for j in range(schedule.k)]
-    _check_count(*values.shape, blocks)
+    check_count(*values.shape, blocks)
     measure = partial(_parts, groups=groups)
     own = statistics.jackknife(measure, values, blocks, seed)
     rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, 1]))
@@ -109,7 +109,8 @@ def total_correlation(
     return Independence(quantities, _marginals(values, groups, np.array(rejected)), len(values))
 
 
-def _check_count(n: int, d: int, blocks: int) -> None:
+def check_count(n: int, d: int, blocks: int = 20) -> None:
+    """Refuse too few samples for a covariance of d coordinates, with any block left out. Raises: ValueRangeError"""
     least = -(-(d + 2) * blocks // (blocks - 1))  # what is left without one block is to have rank d
     if n < least:
         remedy = "give more images, or look at fewer coordinates"

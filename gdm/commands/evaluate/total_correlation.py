@@ -21,7 +21,7 @@ import numpy as np
 
 from gdm import figures
 from gdm.analysis.bits import dequantise
-from gdm.analysis.correlation import TOTAL, Independence, total_correlation
+from gdm.analysis.correlation import TOTAL, Independence, check_count, total_correlation
 from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
 from gdm.pixels import to_unit
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.label is not None:
         warnings.warn("--label has no effect here: each image has its own class", stacklevel=1)
     images, labels, about = inputs.images_of(args, chosen.model, own)
+    check_count(len(images), images[0].size)  # before they are encoded, not after
     made = chosen.model.encode(
         to_unit(images),
         steps=args.steps,

@@ -104,9 +104,11 @@ def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> li
     table = run.stem.with_name(f"{run.stem.name}.csv")
     on_gpu = loaded.backend.device.startswith("cuda")  # all points are the same network
     total = len(points) * len(args.seeds)
-    print(f"{len(points)} points x {len(args.seeds)} seeds, {score.about['n']} images each; {table}", flush=True)
+    heading = [f"{len(points)} points, {len(args.seeds)} seeds, {score.about['n']} images each; {table}"]
 
     def told(row: Mapping[str, Any]) -> None:
+        if heading:
+            print(heading.pop())  # once there is a row: not before a table that is refused
         print(f"{row['point']:24} seed {row['seed']:<3} {score.name} {row[score.name]:.5g}", flush=True)
 
     chosen = loaded.compiled() if on_gpu else loaded
