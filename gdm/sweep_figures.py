@@ -86,7 +86,7 @@ def intervals(rows: Rows, score: str, label: str, what: str, points: Sequence[Po
     return save_all(figure, stem)
 
 
-def curves(rows: Rows, score: str, label: str, by: str, title: str, stem: Path, *, log: bool) -> list[Path]:
+def curves(rows: Rows, score: str, label: str, by: str, title: str, stem: Path) -> list[Path]:
     """Draw the score against network calls, a line per value of the column `by` (Fig. 11; solvers)."""
     figure, axes = new_figure(5.8, 4.0)
     found = summary(rows, score)
@@ -101,7 +101,8 @@ def curves(rows: Rows, score: str, label: str, by: str, title: str, stem: Path, 
         axes.errorbar(calls, values[:, 0], values[:, 1], label=text, markersize=5, **style)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:.0f}")
-    if log:
+    means = [mean for mean, _ in found.values()]
+    if 0 < 8 * min(means) < max(means):
         axes.set_yscale("log")
     axes.set(xlabel="network calls", ylabel=label)
     seeds = len({row["seed"] for row in rows})
