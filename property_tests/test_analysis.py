@@ -291,7 +291,7 @@ def test_bits_are_those_of_the_exact_density(name: str) -> None:
     data = bytes_of(0.3 * arrays(2, 4, *ROWS.shape))
     exact_bits = [
         6 * math.log2(127.5)
-        - mixture(ROWS.shape).log_density(dequantise(data, 3, 4 * repeat).astype(float)) / math.log(2)
+        - mixture(ROWS.shape).log_density(dequantise(data, 3, repeat * bits_of.REPEAT).astype(float)) / math.log(2)
         for repeat in (0, 1)
     ]
     got = bits(exact(ROWS, name), data, solver="rk4", steps=24, repeats=2, seed=3)
@@ -301,6 +301,14 @@ def test_bits_are_those_of_the_exact_density(name: str) -> None:
     agree(got.total.error, scipy.stats.sem(np.mean(exact_bits, axis=0)) / 6, 2e-4)
     agree(got.groups.value.mean(), got.total.value)  # the groups are of one size
     assert got.probes is None
+
+
+def test_an_image_s_bits_are_its_own() -> None:
+    """They are the same among other images, in every repeat."""
+    model, data = exact(ROWS, NAMES[0]), bytes_of(0.3 * arrays(2, 4, *ROWS.shape))
+    many, few = (bits(model, part, steps=4, repeats=2, probes=1).values for part in (data, data[:2]))
+    agree(few, many[:2], 1e-9)
+    assert bits_of.halved(9) == 4 and bits_of.halved((9, 1)) == [4, 1]
 
 
 def test_a_gaussian_costs_what_its_bins_weigh() -> None:

@@ -66,7 +66,18 @@ def test_likelihood_is_written(run: Path, capsys: pytest.CaptureFixture[str]) ->
     found = bits(loaded, chosen, steps=4, probes=2, repeats=2)
     agree([float(row["bits_per_dimension"]) for row in rows], [*found.groups.value, found.total.value], 1e-6)
     assert about["probes"] == 2 and len(about["repeats"]) == 2 and "2 probes per image" in output
-    assert about["data"]["n"] == 3 and about["data"]["hash"] == images.hash
+    assert about["data"]["n"] == 3 and about["data"]["hash"] == images.hash and about["half_the_steps"] is None
+
+
+def test_half_the_steps_say_what_the_solver_s_error_may_be(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, rows, about = evaluated(capsys, run, "likelihood -n 2 --steps 8 --probes 1")
+    loaded = gdm.load(run)
+    images = data.load(loaded.spec.data)
+    chosen = images.take(data.batch_indices(len(images), 2, step=0, seed=0))
+    coarse, fine = (bits(loaded, chosen, steps=steps, probes=1).total.value for steps in (4, 8))
+    agree(about["half_the_steps"]["value"], coarse - fine, 1e-5)
+    agree(float(rows[-1]["bits_per_dimension"]), fine, 1e-6)
+    assert "with half the steps" in output
 
 
 def test_total_correlation_is_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ from gdm.solver import Solver, Steps
 SCALE = 127.5  # bytes per unit of x, as in gdm.pixels
 EXACT = 32  # coordinates of the largest group for which the exact trace is the default
 PROBES = 8  # random signs otherwise
+REPEAT = 1 << 32  # numbers of noise between one repeat and the next: an image's is the same whatever their number
 
 
 class Bits(NamedTuple):
@@ -85,13 +86,18 @@ def bits(
     sizes = np.array(chosen.partition.sizes)
     if probes is None and not (exact if exact is not None else sizes.max() <= EXACT):
         probes = PROBES
-    n, found = len(images), []
-    for repeat in range(repeats):
-        x = dequantise(images, seed, first=repeat * n)
+    found = []
+    for first in range(0, repeats * REPEAT, REPEAT):
+        x = dequantise(images, seed, first)
         given = {"steps": steps, "solver": solver, "batch": batch, "labels": labels, "guidance": guidance}
-        nats = model.log_likelihood(x, probes=probes, seed=seed, first=repeat * n, schedule=schedule, **given)
+        nats = model.log_likelihood(x, probes=probes, seed=seed, first=first, schedule=schedule, **given)
         found.append(sizes * math.log2(SCALE) - np.asarray(model.backend.to_numpy(nats), np.float64) / math.log(2))
     return Bits(np.mean(found, axis=0), sizes, np.mean(found, axis=1).sum(axis=1) / sizes.sum(), probes)
+
+
+def halved(steps: Steps) -> Steps:
+    """Return half a step budget, at least one each: what changes with it is what the solver's error may be."""
+    return max(1, steps // 2) if isinstance(steps, int) else [max(1, share // 2) for share in steps]
 
 
 def dequantise(images: np.ndarray, seed: int, first: int = 0) -> np.ndarray:

@@ -50,11 +50,11 @@ def stem_of(args: argparse.Namespace, name: str) -> Path:
 def write(stem: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write rows as STEM.csv, and with all that they depend on as STEM.json."""
     write_csv(stem.with_name(f"{stem.name}.csv"), rows)
-    plain = [{name: _finite(value) for name, value in row.items()} for row in rows]
+    plain = [{name: finite(value) for name, value in row.items()} for row in rows]
     write_json(stem.with_name(f"{stem.name}.json"), {**about, "gdm": VERSION, "rows": plain})
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return a number as JSON knows it: NaN, an error that is not known, is null."""
     return None if isinstance(value, float | np.floating) and not np.isfinite(value) else value
 
