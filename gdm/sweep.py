@@ -99,6 +99,7 @@ def sweep(
             row = {"point": point.name, "seed": seed, score.name: value, **point.facts, "calls": calls}
             row |= {"solver": point.solver, "steps": shares, "seconds": round(time.perf_counter() - began, 3)}
             rows.append(row)
+            there.add((point.name, str(seed)))  # a point or seed that is given twice is one
             write_csv(path, rows)
             if told is not None:
                 told(row)

@@ -177,6 +177,8 @@ def test_more_points_and_seeds_are_added(tmp_path: Path) -> None:
     assert again.asked == [("euler 8", 0), ("euler 4", 1), ("euler 8", 1)] and len(rows) == 4
     assert len(sweep.sweep(model, few, [0], Counting(0), path, {})) == 1  # of those that were asked for
     assert len(tables.read_csv(path)) == 4
+    twice = Counting()
+    assert len(sweep.sweep(model, [*many, *few], [2, 2], twice, path, {})) == len(twice.asked) == 2
 
 
 def test_another_sweep_does_not_go_on_with_it(tmp_path: Path) -> None:
