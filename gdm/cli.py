@@ -18,7 +18,7 @@ from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any, NoReturn
 
-from gdm.commands import complete, data, decode, edit, encode, evaluate, info, plot, sample, sweep, train
+from gdm.commands import complete, data, decode, edit, encode, evaluate, explore, info, plot, sample, sweep, train
 from gdm.errors import GDMError, nearest
 from gdm.version import VERSION
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, ModuleType] = {
     "decode": decode,
     "edit": edit,
     "complete": complete,
+    "explore": explore,
     "evaluate": evaluate,
     "sweep": sweep,
     "info": info,

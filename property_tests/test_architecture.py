@@ -55,6 +55,7 @@ LAYERS = (
     ("training", "trial", "scores"),
     ("panels", "diagrams", "plots", "figures"),
     ("editing", "completing", "sweep_figures"),
+    ("explorer",),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -104,15 +105,17 @@ def test_imports_point_one_way(path: Path) -> None:
         assert first not in ("reference", "property_tests"), f"{path.name} imports {full}"
         if first == "gdm":
             assert rest, f"{path.name}: import what you need from gdm's modules, not gdm"
-            within = rest[0] == name and name in ("backends", "commands", "sources")
+            within = rest[0] == name and name in ("backends", "commands", "explorer", "sources")
             assert within or RANK[rest[0]] < RANK[name], f"{path.name} may not import {full}"
 
 
 @pytest.mark.parametrize("path", GDM, ids=lambda path: str(path.relative_to(ROOT)))
 def test_frameworks_stay_in_their_rooms(path: Path) -> None:
-    """Only gdm/backends/torch imports torch, only gdm/backends/jax imports jax."""
+    """Only gdm/backends/torch imports torch, only gdm/backends/jax imports jax, only the explorer's page NiceGUI."""
     for full in imports(path):
         framework = full.split(".")[0]
+        if framework in ("nicegui", "starlette"):
+            assert path == ROOT / "gdm" / "explorer" / "page.py", f"{path.name} imports {full}"
         if framework in ("torch", "jax"):
             assert (ROOT / "gdm" / "backends" / framework) in path.parents, f"{path.name} imports {full}"
 

@@ -1,0 +1,332 @@
+"""The page of `gdm explore`, on NiceGUI: it wires controls to a `Session`, and shows what comes of them.
+
+NiceGUI serves all that the page needs itself (scripts, styles, fonts) and tells nobody of its use. It listens on the
+loopback address, and answers requests for that address alone, so that no page of another site reaches it by a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from nicegui import app, events, run, ui  # pyright: ignore[reportMissingImports]  # of the extra "explore"
+from starlette.middleware.trustedhost import TrustedHostMiddleware  # pyright: ignore[reportMissingImports]
+
+from gdm.canvas import BLUE
+from gdm.encoding import Latents
+from gdm.errors import GDMError
+from gdm.explorer.pictures import data_url
+from gdm.explorer.session import REACH, Element, Session, channel_choices, group_choices
+from gdm.explorer.workbench import Workbench
+from gdm.names import shown
+from gdm.panels import Panels
+
+HOST = "127.0.0.1"
+LARGEST = 50 * 2**20  # bytes of an uploaded file
+ICON = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 4'><path fill='{BLUE}' d='M0 0h4v4H0z'/></svg>"
+STYLE = """
+body { background: #f5f6f8 }
+.pixels { image-rendering: pixelated; border-radius: 4px; background: #969696; display: block }
+.panels { display: grid; gap: 10px; align-items: center; justify-items: center; justify-content: start }
+.panels .name { font-size: 12px; color: #475569; text-align: center; max-width: 120px; overflow-wrap: anywhere }
+.q-uploader { width: 100%; box-shadow: none; border: 1px dashed #94a3b8 }
+.q-uploader__list { display: none }
+"""
+
+
+def serve(bench: Workbench, port: int, browser: bool) -> None:
+    """Serve the page on the loopback address until an interrupt; every visitor has a session of its own.
+
+    browser: open it in one
+    """
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    try:
+        ui.run(
+            lambda: Page(bench).build(),
+            host=HOST,
+            port=port,
+            title=f"gdm explore {bench.name}",
+            favicon=ICON,
+            show=browser,
+            reload=False,
+            show_welcome_message=False,
+        )
+    except KeyboardInterrupt:
+        pass
+
+
+class Page:
+    """One visitor's page: a picture and where it comes from on the left; sliders, mixtures and variations beside it."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench, self.schedule = bench, bench.model.schedule
+        self.session: Session | None = None
+        self.drawing = False
+
+    def build(self) -> None:
+        """Lay the page out; its first images follow as soon as they are made."""
+        ui.add_css(STYLE)
+        ui.colors(primary=BLUE)
+        self.header()
+        with ui.row(wrap=False).classes("w-full p-4 gap-4 items-start"):
+            with ui.card().classes("w-80 shrink-0 gap-3"):
+                self.picture, self.caption = self.large("the image that is edited")
+                self.source(self.edit, number=0)
+            with ui.card().classes("grow min-w-0"):
+                with ui.tabs() as tabs:
+                    names = [ui.tab(name) for name in ("Sliders", "Mix", "Variation")]
+                with ui.tab_panels(tabs, value=names[0], animated=False, keep_alive=True).classes("w-full"):
+                    for name, build in zip(names, (self.sliders, self.mix, self.variation), strict=True):
+                        with ui.tab_panel(name):
+                            build()
+        ui.timer(0.05, self.begin, once=True)
+
+    def header(self) -> None:
+        """Say which run this is, and show when it works."""
+        model = self.bench.model
+        facts = f"{self.schedule.k} groups · {model.backend.name} on {model.backend.device} · step {model.step}"
+        with ui.header().classes("items-center gap-4 px-6 py-2 bg-slate-800"):
+            ui.label("gdm explore").classes("text-lg font-medium")
+            ui.label(self.bench.name).classes("text-lg text-slate-300")
+            ui.space()
+            self.spinner = ui.spinner(color="white", size="1.4em")
+            ui.label(f"{facts} · {self.bench.solver}").classes("text-sm text-slate-300")
+
+    # Where images come from
+
+    def source(self, take: Callable[[Latents], Awaitable[None]], number: int) -> None:
+        """Offer an image of a seed, one of the run's data, or an upload; `take` is told of the latents."""
+        classes = self.bench.model.classes
+        label = ui.select({-1: "its own, or in turn", **dict(enumerate(classes))}, value=-1, label="class")
+        label.classes("w-full").set_visibility(bool(classes))
+
+        async def make(job: Callable[..., Latents], *arguments: Any) -> None:
+            if any(argument is None for argument in arguments):
+                return ui.notify("fill in the numbers first", type="warning")
+            told = None if label.value == -1 else label.value
+            found = await self.work(partial(job, *arguments, told))
+            return None if found is None else await take(found)
+
+        with ui.row(wrap=False).classes("w-full items-end gap-2"):
+            seed, which = self.number("seed", 0), self.number("number", number)
+            ui.button("Sample", on_click=lambda: make(self.bench.sampled, whole(seed), whole(which)))
+        with ui.row(wrap=False).classes("w-full items-end gap-2"):
+            row = self.number(f"image of {self.bench.model.spec.data.source.rsplit('/', 1)[-1]}", number)
+            ui.button("Encode", on_click=lambda: make(self.bench.of_data, whole(row)))
+
+        async def uploaded(event: events.UploadEventArguments) -> None:
+            event.sender.reset()
+            await make(self.bench.of_file, await event.file.read(), event.file.name)
+
+        refused = partial(ui.notify, f"expected an image of at most {LARGEST >> 20} MB", type="negative")
+        upload = ui.upload(label="or encode a file", auto_upload=True, max_file_size=LARGEST, on_upload=uploaded)
+        upload.on("rejected", lambda: refused()).props("flat accept=image/*")
+
+    async def begin(self) -> None:
+        """Make the first images."""
+        self.session = await self.work(partial(Session.start, self.bench))
+        await self.restart()
+
+    async def edit(self, subject: Latents) -> None:
+        """Take another image to edit."""
+        if self.session is not None:
+            self.session = self.session.edit(subject)
+            await self.restart()
+
+    async def restart(self) -> None:
+        """Show the image of the session as it is, and what it is mixed with."""
+        if self.session is None:
+            return
+        self.show(self.picture, self.session.subject)
+        self.caption.text = told(self.session.subject)
+        self.show(self.other, self.session.partner)
+        self.other_caption.text = told(self.session.partner)
+        for panels in (self.mixed, self.varied):
+            panels.clear()
+        self.place_sliders()
+        await self.redraw()
+
+    # Sliders
+
+    def sliders(self) -> None:
+        """A slider for each of the first elements of a group, and the image as they make it."""
+        groups = group_choices(self.schedule)
+        with ui.row(wrap=False).classes("w-full gap-8 items-start"):
+            with ui.column().classes("shrink-0 gap-2"):
+                self.after, _ = self.large("the image with the sliders moved", 320)
+                ui.label("decoded with these latents").classes("text-sm text-slate-500")
+                ui.button("Reset", on_click=self.reset).props("outline")
+            with ui.column().classes("grow min-w-0 gap-2"):
+                with ui.row().classes("items-end gap-4"):
+                    self.group = ui.select(groups, value=0, label="group", on_change=self.choose).classes("w-48")
+                    self.channels = ui.select(["all"], value="all", label="channels", on_change=self.place_sliders)
+                    self.count = ui.select([8, 12, 16], value=8, label="sliders", on_change=self.place_sliders)
+                self.board = ui.element("div").classes("w-full")
+        self.choose()
+
+    def choose(self) -> None:
+        """Offer the channels of the group that was chosen."""
+        names = list(channel_choices(self.schedule, self.group.value))
+        self.channels.set_visibility(len(names) > 1)
+        self.channels.set_options(names, value="all")
+        self.place_sliders()
+
+    def place_sliders(self) -> None:
+        """Place the sliders where the latents are."""
+        self.board.clear()
+        if self.session is None:
+            return
+        chosen = channel_choices(self.schedule, self.group.value)[self.channels.value]
+        kind = "pixel" if not self.schedule.basis.factors or self.schedule.basis.name == "opponent" else "frequency"
+        with self.board:
+            for element in self.session.elements(self.group.value, chosen, self.count.value):
+                with ui.row(wrap=False).classes("w-full items-center gap-4"):
+                    ui.label(f"{kind} {element.rank}").classes("w-28 text-sm text-slate-600 shrink-0")
+                    value = self.session.value(element)
+                    at = min(max(value, -REACH), REACH)
+                    slider = ui.slider(min=-REACH, max=REACH, step=0.05, value=at, throttle=0.1).classes("grow")
+                    number = ui.label(f"{value:+.2f}").classes("w-12 text-sm text-right tabular-nums")
+                    slider.on_value_change(partial(self.move, element, number))
+
+    async def move(self, element: Element, number: ui.label, event: events.ValueChangeEventArguments) -> None:
+        """Move an element to where its slider is."""
+        if self.session is not None:
+            number.text = f"{event.value:+.2f}"
+            self.session = self.session.moved(element, event.value)
+            await self.redraw()
+
+    async def reset(self) -> None:
+        """Take all sliders back."""
+        if self.session is not None:
+            self.session = self.session.reset()
+            self.place_sliders()
+            await self.redraw()
+
+    async def redraw(self) -> None:
+        """Decode the latents as they are; while that lasts, sliders may move on, and only the last place is drawn."""
+        if self.drawing:
+            return
+        self.drawing = True
+        try:
+            drawn = None
+            while drawn is not self.session and self.session is not None:
+                drawn = self.session
+                image = await self.work(drawn.edited)
+                if image is not None:
+                    self.after.props["src"] = data_url(image)
+                    self.after.update()
+        finally:
+            self.drawing = False
+
+    # Mixtures and variations
+
+    def mix(self) -> None:
+        """Swap groups with a second image."""
+        groups = group_choices(self.schedule)
+        with ui.row(wrap=False).classes("w-full gap-8 items-start"):
+            with ui.column().classes("w-64 shrink-0 gap-3"):
+                self.other, self.other_caption = self.large("the image to mix with", 160)
+                self.source(self.mix_with, number=1)
+            with ui.column().classes("grow min-w-0 gap-4"):
+                with ui.row().classes("items-end gap-4"):
+                    swapped = ui.select(groups, value=list(groups)[:6], label="groups to swap", multiple=True)
+                    swapped.props("use-chips").classes("min-w-64")
+                    ui.button("Mix", on_click=lambda: self.fill(self.mixed, lambda it: it.mixed(swapped.value)))
+                self.mixed = ui.element("div").classes("w-full overflow-x-auto")
+
+    async def mix_with(self, partner: Latents) -> None:
+        """Take another image to mix with."""
+        if self.session is not None:
+            self.session = self.session.mix_with(partner)
+            self.show(self.other, partner)
+            self.other_caption.text = told(partner)
+            self.mixed.clear()
+
+    def variation(self) -> None:
+        """Draw groups anew, or all but them."""
+        groups = group_choices(self.schedule)
+        ways = {True: "these groups stay, the others are drawn anew", False: "these groups are drawn anew"}
+        with ui.row().classes("items-end gap-4"):
+            chosen = ui.select(groups, value=[0], label="groups", multiple=True).props("use-chips").classes("min-w-48")
+            fixed = ui.select(ways, value=True, label="which").classes("w-80")
+            count, seed = self.number("variations", 6, 1, 12), self.number("seed", 0)
+
+            async def vary() -> None:
+                n, start = whole(count) or 6, whole(seed) or 0
+                await self.fill(self.varied, lambda it: it.varied(chosen.value, fixed=fixed.value, n=n, seed=start))
+
+            async def again() -> None:
+                seed.value = (whole(seed) or 0) + 1
+                await vary()
+
+            ui.button("Vary", on_click=vary)
+            ui.button("Next seed", on_click=again).props("outline")
+        self.varied = ui.element("div").classes("w-full overflow-x-auto pt-4")
+
+    async def fill(self, place: ui.element, job: Callable[[Session], Panels]) -> None:
+        """Show panels of the session, with the names of rows and columns."""
+        if self.session is None:
+            return
+        panels = await self.work(partial(job, self.session))
+        if panels is None:
+            return
+        place.clear()
+        columns = f"grid-template-columns: max-content repeat({len(panels.columns)}, max-content)"
+        with place, ui.element("div").classes("panels").style(columns):
+            for name in ("", *panels.columns):
+                ui.label(shown(name)).classes("name")
+            for name, row in zip(panels.rows, panels.images, strict=True):
+                ui.label(shown(name)).classes("name")
+                for column, image in zip(panels.columns, row, strict=True):
+                    self.image(f"{name}, {column}", 112).props["src"] = data_url(image)
+
+    # What these are made of
+
+    async def work(self, job: Callable[[], Any]) -> Any:
+        """Do what takes time in a thread, one at a time; tell the visitor what went wrong, and return None then."""
+
+        def alone() -> Any:
+            with self.bench.busy:
+                return job()
+
+        self.spinner.set_visibility(True)
+        try:
+            return await run.io_bound(alone)
+        except GDMError as error:
+            ui.notify(str(error), type="negative", multi_line=True, close_button=True, timeout=10000)
+            return None
+        finally:
+            self.spinner.set_visibility(False)
+
+    def large(self, said: str, width: int = 256) -> tuple[ui.element, ui.label]:
+        """Return a large picture, and a line under it."""
+        return self.image(said, width), ui.label().classes("text-sm text-slate-500")
+
+    def image(self, said: str, width: int) -> ui.element:
+        """Return an empty picture of this width, of pixels that one sees."""
+        high, wide = self.schedule.shape[-2:]
+        picture = ui.element("img").classes("pixels").style(f"width: {width}px; aspect-ratio: {wide} / {high}")
+        picture.props["alt"] = said
+        return picture
+
+    def show(self, picture: ui.element, found: Latents) -> None:
+        """Show the image of a `Latents`."""
+        assert found.images is not None
+        picture.props["src"] = data_url(found.images[0])
+        picture.update()
+
+    def number(self, label: str, value: int, least: int = 0, most: int | None = None) -> ui.number:
+        """Return a field for a whole number."""
+        return ui.number(label, value=value, min=least, max=most, precision=0, step=1).classes("w-24 grow")
+
+
+def whole(field: ui.number) -> int | None:
+    """Return the whole number in a field, None if it is empty."""
+    return None if field.value is None else int(field.value)
+
+
+def told(found: Latents) -> str:
+    """Return what an image is, and what encoding it has lost."""
+    lost = f" · there and back loses {max(found.errors):.2g}" if found.errors else ""
+    return f"{found.names[0]}{lost}"
