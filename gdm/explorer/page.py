@@ -31,7 +31,9 @@ body { background: #f5f6f8 }
 .panels { display: grid; gap: 10px; align-items: center; justify-items: center; justify-content: start }
 .panels .name { font-size: 12px; color: #475569; text-align: center; max-width: 120px; overflow-wrap: anywhere }
 .q-uploader { width: 100%; box-shadow: none; border: 1px dashed #94a3b8 }
-.q-uploader__list { display: none }
+.q-uploader__list, .q-uploader__subtitle { display: none }
+.q-uploader__header { background: none; color: var(--q-primary) }
+.pixels:not([src]) { color: transparent }
 """
 
 
@@ -68,13 +70,14 @@ class Page:
         """Lay the page out; its first images follow as soon as they are made."""
         ui.add_css(STYLE)
         ui.colors(primary=BLUE)
+        ui.button.default_props("no-caps unelevated")
         self.header()
         with ui.row(wrap=False).classes("w-full p-4 gap-4 items-start"):
             with ui.card().classes("w-80 shrink-0 gap-3"):
                 self.picture, self.caption = self.large("the image that is edited")
                 self.source(self.edit, number=0)
             with ui.card().classes("grow min-w-0"):
-                with ui.tabs() as tabs:
+                with ui.tabs().props("no-caps active-color=primary") as tabs:
                     names = [ui.tab(name) for name in ("Sliders", "Mix", "Variation")]
                 with ui.tab_panels(tabs, value=names[0], animated=False, keep_alive=True).classes("w-full"):
                     for name, build in zip(names, (self.sliders, self.mix, self.variation), strict=True):
@@ -162,6 +165,8 @@ class Page:
                     self.group = ui.select(groups, value=0, label="group", on_change=self.choose).classes("w-48")
                     self.channels = ui.select(["all"], value="all", label="channels", on_change=self.place_sliders)
                     self.count = ui.select([8, 12, 16], value=8, label="sliders", on_change=self.place_sliders)
+                    self.channels.classes("w-24")
+                    self.count.classes("w-24")
                 self.board = ui.element("div").classes("w-full")
         self.choose()
 
@@ -182,11 +187,13 @@ class Page:
         with self.board:
             for element in self.session.elements(self.group.value, chosen, self.count.value):
                 with ui.row(wrap=False).classes("w-full items-center gap-4"):
-                    ui.label(f"{kind} {element.rank}").classes("w-28 text-sm text-slate-600 shrink-0")
+                    name = f"{kind} {element.rank}"
+                    ui.label(name).classes("w-28 text-sm text-slate-600 shrink-0")
                     value = self.session.value(element)
                     at = min(max(value, -REACH), REACH)
-                    slider = ui.slider(min=-REACH, max=REACH, step=0.05, value=at, throttle=0.1).classes("grow")
-                    number = ui.label(f"{value:+.2f}").classes("w-12 text-sm text-right tabular-nums")
+                    slider = ui.slider(min=-REACH, max=REACH, step=0.05, value=at).classes("grow")
+                    slider.props["aria-label"] = name
+                    number = ui.label(f"{value:+.2f}").classes("w-12 shrink-0 text-sm text-right tabular-nums")
                     slider.on_value_change(partial(self.move, element, number))
 
     async def move(self, element: Element, number: ui.label, event: events.ValueChangeEventArguments) -> None:
