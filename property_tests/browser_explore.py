@@ -38,7 +38,9 @@ def main() -> int:
     args = parser.parse_args()
     args.screenshots.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "gdm", "explore", str(args.run), "--no-browser", "--port", str(PORT)]
-    server = subprocess.Popen([*command, "--steps", args.steps], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    server = subprocess.Popen(
+        [*command, "--steps", args.steps], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
         wait_for(server)
         beyond_loopback()
@@ -203,7 +205,7 @@ class Visitor:
         self.press("Next seed")
         again = [cell.get_attribute("src") for cell in cells.all()]
         assert again[0] == sources[0] and not set(again[1:]) & set(sources[1:])
-        self.choose("which", "these groups are drawn anew")
+        self.choose("these groups", "are drawn anew")
         self.press("Vary")
         self.shot("resampled")
         print("variations differ, and their image stays")

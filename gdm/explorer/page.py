@@ -28,7 +28,7 @@ ICON = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 4'><path fill='{
 STYLE = """
 body { background: #f5f6f8 }
 .pixels { image-rendering: pixelated; border-radius: 4px; background: #969696; display: block }
-.panels { display: grid; gap: 10px; align-items: center; justify-items: center; justify-content: start }
+.panels { display: grid; gap: 10px; align-items: center; justify-items: center; justify-content: start; width: 100% }
 .panels .name { font-size: 12px; color: #475569; text-align: center; max-width: 120px; overflow-wrap: anywhere }
 .q-uploader { width: 100%; box-shadow: none; border: 1px dashed #94a3b8 }
 .q-uploader__list, .q-uploader__subtitle { display: none }
@@ -74,7 +74,7 @@ class Page:
         self.header()
         with ui.row(wrap=False).classes("w-full p-4 gap-4 items-start"):
             with ui.card().classes("w-80 shrink-0 gap-3"):
-                self.picture, self.caption = self.large("the image that is edited")
+                self.picture, self.caption = self.large("the image that is edited", "100%")
                 self.source(self.edit, number=0)
             with ui.card().classes("grow min-w-0"):
                 with ui.tabs().props("no-caps active-color=primary") as tabs:
@@ -157,7 +157,7 @@ class Page:
         groups = group_choices(self.schedule)
         with ui.row(wrap=False).classes("w-full gap-8 items-start"):
             with ui.column().classes("shrink-0 gap-2"):
-                self.after, _ = self.large("the image with the sliders moved", 320)
+                self.after, _ = self.large("the image with the sliders moved", "20rem")
                 ui.label("decoded with these latents").classes("text-sm text-slate-500")
                 ui.button("Reset", on_click=self.reset).props("outline")
             with ui.column().classes("grow min-w-0 gap-2"):
@@ -233,7 +233,7 @@ class Page:
         groups = group_choices(self.schedule)
         with ui.row(wrap=False).classes("w-full gap-8 items-start"):
             with ui.column().classes("w-64 shrink-0 gap-3"):
-                self.other, self.other_caption = self.large("the image to mix with", 160)
+                self.other, self.other_caption = self.large("the image to mix with", "10rem")
                 self.source(self.mix_with, number=1)
             with ui.column().classes("grow min-w-0 gap-4"):
                 with ui.row().classes("items-end gap-4"):
@@ -253,10 +253,10 @@ class Page:
     def variation(self) -> None:
         """Draw groups anew, or all but them."""
         groups = group_choices(self.schedule)
-        ways = {True: "these groups stay, the others are drawn anew", False: "these groups are drawn anew"}
+        ways = {True: "stay, and the others are drawn anew", False: "are drawn anew"}
         with ui.row().classes("items-end gap-4"):
             chosen = ui.select(groups, value=[0], label="groups", multiple=True).props("use-chips").classes("min-w-48")
-            fixed = ui.select(ways, value=True, label="which").classes("w-80")
+            fixed = ui.select(ways, value=True, label="these groups").classes("w-72")
             count, seed = self.number("variations", 6, 1, 12), self.number("seed", 0)
 
             async def vary() -> None:
@@ -279,14 +279,14 @@ class Page:
         if panels is None:
             return
         place.clear()
-        columns = f"grid-template-columns: max-content repeat({len(panels.columns)}, max-content)"
+        columns = f"grid-template-columns: minmax(4rem, max-content) repeat({len(panels.columns)}, minmax(3rem, 7rem))"
         with place, ui.element("div").classes("panels").style(columns):
             for name in ("", *panels.columns):
                 ui.label(shown(name)).classes("name")
             for name, row in zip(panels.rows, panels.images, strict=True):
                 ui.label(shown(name)).classes("name")
                 for column, image in zip(panels.columns, row, strict=True):
-                    self.image(f"{name}, {column}", 112).props["src"] = data_url(image)
+                    self.image(f"{name}, {column}", "100%").props["src"] = data_url(image)
 
     # What these are made of
 
@@ -301,19 +301,20 @@ class Page:
         try:
             return await run.io_bound(alone)
         except GDMError as error:
-            ui.notify(str(error), type="negative", multi_line=True, close_button=True, timeout=10000)
+            close = {"label": "Close", "color": "white"}  # a close_button would be of the page's colour, on red
+            ui.notify(str(error), type="negative", multi_line=True, actions=[close], timeout=10000)
             return None
         finally:
             self.spinner.set_visibility(False)
 
-    def large(self, said: str, width: int = 256) -> tuple[ui.element, ui.label]:
+    def large(self, said: str, width: str) -> tuple[ui.element, ui.label]:
         """Return a large picture, and a line under it."""
         return self.image(said, width), ui.label().classes("text-sm text-slate-500")
 
-    def image(self, said: str, width: int) -> ui.element:
+    def image(self, said: str, width: str) -> ui.element:
         """Return an empty picture of this width, of pixels that one sees."""
         high, wide = self.schedule.shape[-2:]
-        picture = ui.element("img").classes("pixels").style(f"width: {width}px; aspect-ratio: {wide} / {high}")
+        picture = ui.element("img").classes("pixels").style(f"width: {width}; aspect-ratio: {wide} / {high}")
         picture.props["alt"] = said
         return picture
 
@@ -335,5 +336,5 @@ def whole(field: ui.number) -> int | None:
 
 def told(found: Latents) -> str:
     """Return what an image is, and what encoding it has lost."""
-    lost = f" · there and back loses {max(found.errors):.2g}" if found.errors else ""
+    lost = f" · there and back loses {max(found.errors):.2g} (RMS)" if found.errors else ""
     return f"{found.names[0]}{lost}"
