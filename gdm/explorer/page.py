@@ -183,7 +183,7 @@ class Page:
         if self.session is None:
             return
         chosen = channel_choices(self.schedule, self.group.value)[self.channels.value]
-        kind = "pixel" if not self.schedule.basis.factors or self.schedule.basis.name == "opponent" else "frequency"
+        kind = "frequency" if self.schedule.basis.coordinates.endswith("frequencies") else "pixel"
         with self.board:
             for element in self.session.elements(self.group.value, chosen, self.count.value):
                 with ui.row(wrap=False).classes("w-full items-center gap-4"):
@@ -231,16 +231,16 @@ class Page:
     def mix(self) -> None:
         """Swap groups with a second image."""
         groups = group_choices(self.schedule)
-        with ui.row(wrap=False).classes("w-full gap-8 items-start"):
-            with ui.column().classes("w-64 shrink-0 gap-3"):
+        with ui.row(wrap=False).classes("w-full gap-6 items-start"):
+            with ui.column().classes("shrink-0 gap-2 w-40"):
                 self.other, self.other_caption = self.large("the image to mix with", "10rem")
+            with ui.column().classes("w-72 shrink-0 gap-3"):
                 self.source(self.mix_with, number=1)
             with ui.column().classes("grow min-w-0 gap-4"):
-                with ui.row().classes("items-end gap-4"):
-                    swapped = ui.select(groups, value=list(groups)[:6], label="groups to swap", multiple=True)
-                    swapped.props("use-chips").classes("min-w-64")
-                    ui.button("Mix", on_click=lambda: self.fill(self.mixed, lambda it: it.mixed(swapped.value)))
-                self.mixed = ui.element("div").classes("w-full overflow-x-auto")
+                swapped = ui.select(groups, value=list(groups)[:6], label="groups to swap", multiple=True)
+                swapped.props("use-chips").classes("w-full")
+                ui.button("Mix", on_click=lambda: self.fill(self.mixed, lambda it: it.mixed(swapped.value)))
+        self.mixed = ui.element("div").classes("w-full overflow-x-auto pt-4")
 
     async def mix_with(self, partner: Latents) -> None:
         """Take another image to mix with."""
@@ -258,6 +258,8 @@ class Page:
             chosen = ui.select(groups, value=[0], label="groups", multiple=True).props("use-chips").classes("min-w-48")
             fixed = ui.select(ways, value=True, label="these groups").classes("w-72")
             count, seed = self.number("variations", 6, 1, 12), self.number("seed", 0)
+            for field in (count, seed):
+                field.classes(remove="grow")
 
             async def vary() -> None:
                 n, start = whole(count) or 6, whole(seed) or 0

@@ -61,7 +61,11 @@ class Workbench:
     def of_file(self, content: bytes, name: str, label: int | str | None = None) -> Latents:
         """Encode an image file, resized and cropped to the size of the run. Raises: DataError, ValueRangeError"""
         channels, height, width = self.model.schedule.shape
-        read = images.resize(images.decode(content, name), height if height == width else 0)
+        try:
+            whole = images.decode(content, name)
+        except images.CorruptImageError as error:
+            raise DataError(f"{name}: expected an image, got what cannot be read as one; try a PNG") from error
+        read = images.resize(whole, height if height == width else 0)
         if read.shape[:2] != (height, width):
             got = f"{read.shape[1]} x {read.shape[0]}"
             raise DataError(f"{name}: expected an image of {width} x {height}, got {got}; resize it first")
