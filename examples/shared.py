@@ -1,0 +1,174 @@
+"""What the examples share: their options, the run they use, the files they write, and digits whose law is known.
+
+    python examples/fig03_interpolate.py                                     digits of 8 x 8 pixels, trained if need be
+    python examples/fig03_interpolate.py --run runs/faces                    a run that is there
+    python examples/fig03_interpolate.py --config CONFIG.toml --data FOLDER  trained in runs/CONFIG, or gone on with
+
+Every figure is written as PNG and PDF, and its numbers as JSON, in runs/figures (or --out).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any framework loads: so small networks gain nothing from more
+
+import numpy as np
+
+import gdm
+from gdm import canvas, checkpoint, config, data, extractors, fidelity, panels, pixels, training
+from gdm.config import Config
+from gdm.files import write_json
+from gdm.model import Model
+from gdm.oracle import GaussianMixture
+from gdm.schedule import Schedule
+
+CONFIGS = Path(__file__).parent / "configs"
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito (2008)
+MARKERS = "osD^vPX"  # so that curves differ in more than colour
+
+
+def parser(doc: str | None, config: str | None = None, **defaults: Any) -> argparse.ArgumentParser:
+    """Return a parser with what every example offers; `defaults` are those of --n, --steps, --solver and --seed."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if config is not None:
+        made.add_argument("--config", type=Path, default=CONFIGS / config, help=f"what to train ({config})")
+        made.add_argument("--run", type=Path, help="folder of the run, trained if it is not (runs/NAME OF THE CONFIG)")
+        made.add_argument("--data", help="images to train on, in place of the config's data.source")
+        made.add_argument("--set", nargs="+", default=[], metavar="key=value", help="settings of the config, changed")
+    for name, kind in (("n", int), ("steps", int), ("solver", str), ("seed", int)):
+        if name in defaults:
+            made.add_argument(f"--{name}", type=kind, default=defaults[name], help=f"({defaults[name]})")
+    made.add_argument("--out", type=Path, default=Path("runs/figures"), help="folder of the figures (runs/figures)")
+    return made
+
+
+def settings(args: argparse.Namespace, *changes: str) -> Config:
+    """Return the config that the options name, with changes."""
+    source = [] if args.data is None else [f"data.source={args.data}"]
+    return config.load(args.config, [*source, *args.set, *changes])
+
+
+def trained(args: argparse.Namespace, *changes: str, suffix: str = "") -> Model:
+    """Return the model of --run, or of runs/CONFIG; train it first if it is not there, or go on if it is not done."""
+    run = args.run or Path("runs") / f"{args.config.stem}{suffix}"
+    if args.run is None or not (run / "run.json").is_file():
+        wanted = settings(args, *changes)
+        if not _done(run, wanted):
+            print(f"training {run} (Ctrl-C saves and stops; the same command goes on)", flush=True)
+            if training.train(wanted, run).reason == "signal":
+                sys.exit(130)
+    model = gdm.load(run)
+    print(f"{run}: {model.step} steps, {model.schedule}", flush=True)
+    return model
+
+
+def _done(run: Path, wanted: Config) -> bool:
+    """Whether a run is there that did all its steps, or stopped because its minutes were over."""
+    if not (run / "run.json").is_file():
+        return False
+    if checkpoint.latest(run).step >= wanted.training.steps:
+        return True
+    seconds = [record.get("seconds", 0) for record in checkpoint.read_metrics(run)]
+    return 0 < wanted.training.minutes * 60 <= max(seconds, default=0)
+
+
+def real(model: Model, split: str | None = None) -> np.ndarray:
+    """Return the images that a run was trained on, uint8 (n, C, H, W); the other part of them with `split`."""
+    spec = model.spec.data
+    dataset = data.load(replace(spec, labels=False, split=split or spec.split))
+    return dataset.take(np.arange(len(dataset)))
+
+
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    """Return images in [-1, 1] as bytes."""
+    return pixels.to_uint8(images)
+
+
+def unit(images: np.ndarray) -> np.ndarray:
+    """Return bytes as the network sees them, float32 in [-1, 1]."""
+    return pixels.to_unit(images)
+
+
+class Distance:
+    """The Frechet distance, by pixels for images up to 16 x 16, else by EfficientNet-Lite0, of a model to its data."""
+
+    def __init__(self, model: Model, reference: int = 0) -> None:
+        self.model = model
+        self.name = "pixels" if model.schedule.shape[-1] <= 16 else "efficientnet-lite0"
+        self.extractor = extractors.get(self.name)
+        images = real(model)
+        self.count = min(reference or len(images), len(images))
+        self.real = fidelity.gather([images[: self.count]], self.count, self.extractor)
+
+    def __call__(self, n: int, *, seed: int, steps: int, solver: str, schedule: Schedule | None = None) -> float:
+        given = {"seed": seed, "steps": steps, "solver": solver, "schedule": schedule, "batch": 256}
+        made = fidelity.of_model(self.model, n, self.extractor, **given)
+        assert made is not None  # there is one process
+        return fidelity.compare(made, self.real, subsets=0).frechet
+
+
+def grid(rows: int, columns: int, cell: float = 1.75, **shared: bool) -> tuple[Any, np.ndarray]:
+    """Return a Matplotlib figure and its axes, (rows, columns), each about `cell` inches wide and high."""
+    made, axes = canvas.new_figure(cell * columns + 0.5, cell * rows + 0.6)
+    axes.remove()
+    return made, made.subplots(rows, columns, squeeze=False, **shared)
+
+
+def curves(width: float, height: float, columns: Sequence[float] = (1,)) -> tuple[Any, Any]:
+    """Return a Matplotlib figure, in inches, and its axes, with the lines of all figures here."""
+    made, axes = canvas.new_figure(width, height, columns)
+    for one in np.atleast_1d(axes):
+        one.spines[["top", "right"]].set_visible(False)
+        one.grid(alpha=0.3)
+    return made, axes
+
+
+def save(made: Any, args: argparse.Namespace, name: str, numbers: Mapping[str, Any] | None = None) -> None:
+    """Write a figure, or panels, as PNG and PDF, and numbers beside it as JSON."""
+    for suffix in (".png", ".pdf"):
+        path = args.out / f"{name}{suffix}"
+        panels.draw(made, path) if isinstance(made, panels.Panels) else canvas.save_figure(made, path)
+    print(args.out / f"{name}.png")
+    if numbers is not None:
+        write_numbers(args, name, numbers)
+
+
+def write_numbers(args: argparse.Namespace, name: str, numbers: Mapping[str, Any]) -> None:
+    """Write numbers, arrays too, with the options they were made with, as JSON; and show them."""
+    options = {key: None if value is None else str(value) for key, value in vars(args).items() if key != "out"}
+    plain = json.loads(json.dumps(numbers, default=lambda value: np.asarray(value).tolist()))
+    write_json(args.out / f"{name}.json", {"options": options, **plain})
+    print(json.dumps(plain) if len(json.dumps(plain)) < 2000 else args.out / f"{name}.json")
+
+
+def digits_mixture(components: int = 20, floor: float = 0.01) -> GaussianMixture:
+    """Return a mixture of Gaussians fitted to the digits of scikit-learn, (1, 8, 8) in [-1, 1].
+
+    Its optimal network is known for every schedule, so what is exact can be shown exactly. floor: added to variances
+    """
+    from sklearn.datasets import load_digits
+    from sklearn.mixture import GaussianMixture as Fitted
+
+    x = load_digits().data / 8 - 1
+    fitted = Fitted(components, reg_covar=floor, random_state=0, max_iter=50).fit(x)
+    return GaussianMixture(fitted.weights_, fitted.means_.reshape(-1, 1, 8, 8), fitted.covariances_)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a script's main, and say how long it took; what goes wrong on purpose is one line."""
+    began, name = time.perf_counter(), Path(sys.argv[0]).stem
+    try:
+        main()
+    except gdm.GDMError as error:
+        sys.exit(f"{name}: {error}")
+    print(f"{name}: {time.perf_counter() - began:.0f} s")
+
