@@ -26,12 +26,15 @@ import numpy as np
 import gdm
 from gdm import canvas, checkpoint, config, data, extractors, fidelity, panels, pixels, training
 from gdm.config import Config
+from gdm.errors import ConfigError
 from gdm.files import write_json
 from gdm.model import Model
 from gdm.oracle import GaussianMixture
 from gdm.schedule import Schedule
 
 CONFIGS = Path(__file__).parent / "configs"
+__all__ = ["ConfigError", "Path", "argparse"]  # for the scripts
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito (2008)
 MARKERS = "osD^vPX"  # so that curves differ in more than colour
 

@@ -1,0 +1,51 @@
+"""Bits per dimension of each frequency band, which the paper does not have: what each level of detail costs.
+
+    python examples/likelihood_bands.py
+    python examples/likelihood_bands.py --config examples/configs/paper_bands_ffhq64.toml --data ffhq-64x64/
+
+log p(x) is the sum over bands of log p(band | the bands before), each an integral along the band's part of the flow.
+Low bands are few numbers, each expensive; high ones many and cheap. Bars: mean over images and its standard error;
+beside them, the same of a Gaussian with the band's own mean and covariance, which knows nothing of the bands before.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import shared
+
+from gdm.analysis.bits import SCALE, bits, dequantise
+from gdm.names import group_names
+
+
+def main() -> None:
+    args = shared.parser(__doc__, "digits_bands.toml", n=64, steps=64, solver="heun", seed=0).parse_args()
+    model = shared.trained(args)
+    everything, schedule = shared.real(model), model.schedule
+    images = everything[np.linspace(0, len(everything) - 1, args.n).astype(int)]
+    found = bits(model, images, steps=args.steps, solver=args.solver, seed=args.seed)
+    value, error = found.groups
+    x = schedule.basis.analyze(dequantise(everything, args.seed).astype(np.float64)).reshape(len(everything), -1)
+    labels = schedule.partition.labels.ravel()
+    gaussian = np.array([gaussian_bits(x[:, labels == j]) for j in range(schedule.k)])
+    names = [f"[{name.replace(':', ', ')})\n{size} numbers" for name, size in zip(group_names(schedule), found.sizes)]
+    figure, axes = shared.curves(6.4, 3.8)
+    places = np.arange(schedule.k)
+    axes.bar(places - 0.2, value, 0.38, yerr=error, capsize=3, color=shared.PALETTE[0], label="given the bands before")
+    axes.bar(places + 0.2, gaussian, 0.38, color=shared.PALETTE[4], label="a Gaussian of the band alone")
+    axes.set_xticks(places, names)
+    axes.set(ylabel="bits per dimension", title=f"{found.total.value:.2f} ± {found.total.error:.2f} bits per dimension")
+    axes.legend(frameon=False)
+    numbers = {"bits": value, "error": error, "gaussian": gaussian, "total": found.total, "sizes": found.sizes}
+    shared.save(figure, args, "likelihood_bands", numbers)
+
+
+def gaussian_bits(x: np.ndarray) -> float:
+    """Return the bits per dimension that the Gaussian of x's own mean and covariance takes. Shapes: (n, d)"""
+    logs = np.linalg.slogdet(2 * math.pi * math.e * np.cov(x, rowvar=False).reshape(x.shape[1], -1))[1]
+    return float(0.5 * logs / math.log(2) / x.shape[1] + math.log2(SCALE))
+
+
+if __name__ == "__main__":
+    shared.run(main)
