@@ -29,13 +29,15 @@ def main() -> None:
     sigma = np.sqrt(np.mean([(data[:, i] - expected(mixture, data[:, :i])) ** 2 for i in range(D)]))
     one = gdm.generate(network, z, schedule, steps=D)
     rows = {"data": data, "loop": loop(mixture, 0 * noise), "GDM, N = 1": one}
-    rows |= {f"loop, sigma {sigma:.2f}": loop(mixture, sigma * noise)}
+    rows |= {"loop with noise": loop(mixture, sigma * noise)}
     rows |= {f"GDM, N = {n}": gdm.generate(network, z, schedule, steps=[n] * D) for n in (2, 4, 16)}
     images = np.stack([np.reshape(row, (args.n, *SHAPE)) for row in rows.values()])
     difference = float(np.abs(images[1] - images[2]).max())
     densities = {name: mixture.log_density(row).mean() for name, row in zip(rows, images, strict=True)}
     made = Panels(images.clip(-1, 1), tuple(rows), tuple(f"no. {i}" for i in range(args.n)), "pixel by pixel")
-    shared.save(made, args, "c1_autoregressive", {"loop_against_gdm": difference, "log_density": densities})
+    shared.save(
+        made, args, "c1_autoregressive", {"loop_against_gdm": difference, "sigma": sigma, "log_density": densities}
+    )
 
 
 def loop(mixture: gdm.oracle.GaussianMixture, noise: np.ndarray) -> np.ndarray:
@@ -50,7 +52,9 @@ def expected(mixture: gdm.oracle.GaussianMixture, before: np.ndarray) -> np.ndar
     """Return E[x_i | x_0, ..., x_(i-1)] under a mixture. Shapes: before (n, i) -> (n,)"""
     i = before.shape[1]
     logs, means = [], []
-    for weight, mean, covariance in zip(mixture.weights, mixture.means.reshape(-1, D), mixture.covariances, strict=True):
+    for weight, mean, covariance in zip(
+        mixture.weights, mixture.means.reshape(-1, D), mixture.covariances, strict=True
+    ):
         away, inverse = before - mean[:i], np.linalg.inv(covariance[:i, :i])
         logs.append(np.log(weight) - 0.5 * ((away @ inverse * away).sum(1) + np.linalg.slogdet(covariance[:i, :i])[1]))
         means.append(mean[i] + away @ inverse @ covariance[:i, i])

@@ -40,7 +40,11 @@ def main() -> None:
         images.append(made.images[0])
         masks.append(known.coordinates.all(axis=0))
         gap = np.abs(to_uint8(made.images[0, 2:]).astype(int) - given.images)[:, known.coordinates]
-        numbers[region] = {"known": int(known.coordinates.sum()), "differ": int((gap > 0).sum()), "taught": known.taught}
+        numbers[region] = {
+            "known": int(known.coordinates.sum()),
+            "differ": int((gap > 0).sum()),
+            "taught": known.taught,
+        }
     columns = ("image", "known", *(f"no. {i + 1}" for i in range(args.n)))
     rows = tuple(region for _, region in chosen)
     made = Panels(np.stack(images), rows, columns, "the rest drawn given what is known", masks=masks, outlined=2)

@@ -37,7 +37,7 @@ def variance(args: shared.argparse.Namespace, model: shared.Model) -> None:
     extractor = shared.extractors.get(args.phi)
     sampling = {"steps": args.steps, "solver": args.solver, "seed": args.seed}
     found = perceptual_variance(
-        model, by="elements", features=lambda x: extractor(shared.to_bytes(x)), anchors=16, variations=16, **sampling
+        model, by="elements", features=lambda x: extractor(shared.to_bytes(x)), anchors=8, variations=12, **sampling
     )
     value, error = found.mean
     figure, axes = shared.curves(5.4, 3.6)

@@ -17,7 +17,9 @@ from gdm import editing, encoding, latents
 
 def main() -> None:
     parser = shared.parser(__doc__, "digits_bands.toml", steps=64)
-    parser.add_argument("--images", type=int, nargs="+", default=[3, 16], help="numbers of the images in the data (3 16)")
+    parser.add_argument(
+        "--images", type=int, nargs="+", default=[3, 16], help="numbers of the images in the data (3 16)"
+    )
     parser.add_argument("--elements", nargs="+", default=["1", "2"], help="frequency ranks (1 2)")
     args = parser.parse_args()
     model = shared.trained(args)
@@ -25,7 +27,8 @@ def main() -> None:
     chosen = editing.choices(model.schedule, elements=args.elements)
     made = editing.traverse(model, encoded, chosen, values=np.linspace(-3, 3, 9).round(2).tolist())
     own = encoded.images.repeat(len(chosen), axis=0)[:, None]
-    made = made._replace(images=np.concatenate([own, made.images], axis=1), columns=("real", *made.columns), latents=None)
+    made = made._replace(images=np.concatenate([own, made.images], axis=1), columns=("real", *made.columns))
+    made = made._replace(rows=tuple(name.split(" ", 2)[-1] for name in made.rows), latents=None)
     coordinates = model.schedule.basis.analyze(encoded.z)
     masks = [latents.selection(model.schedule, elements=choice.elements) for choice in chosen]
     numbers = {"elements": args.elements, "own": [coordinates[:, mask] for mask in masks], "lost": encoded.errors}

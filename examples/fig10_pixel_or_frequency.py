@@ -14,7 +14,8 @@ import copy
 import numpy as np
 import shared
 
-from gdm.canvas import lay_out, pictures, show_sheet
+from gdm.canvas import in_rows, lay_out, pictures, show_sheet
+from gdm.sweep import Point
 
 
 def main() -> None:
@@ -31,11 +32,10 @@ def main() -> None:
         model = shared.trained(chosen)
         sampling = {"steps": args.steps, "solver": args.solver}
         made = model.backend.to_numpy(model.generate(36, seed=args.seed, **sampling))
-        show_sheet(one, lay_out(pictures(np.asarray(made)).reshape(6, 6, *pictures(made).shape[1:])))
-        distance = shared.Distance(model)
-        found = [distance(args.n, seed=args.seed + i, **sampling) for i in range(args.repeats)]
-        numbers[name] = found
-        one.set_title(f"{name}\nFréchet distance ({distance.name}) {np.mean(found):.2f}", fontsize="medium")
+        show_sheet(one, lay_out(in_rows(pictures(made), 6, 0)))
+        distance, point = shared.frechet(model, args.n), Point(name, model.schedule, args.steps, args.solver)
+        numbers[name] = [distance(model, point, args.seed + i) for i in range(args.repeats)]
+        one.set_title(f"{name}\nFréchet distance {np.mean(numbers[name]):.2f}", fontsize="medium")
     shared.save(figure, args, "fig10_pixel_or_frequency", numbers)
 
 

@@ -4,7 +4,7 @@
 
 fig12_bases.png: the smoothest vectors of 16 x 16 pixels. fig12_bands.png: a photograph of scikit-learn, 256 x 256, of
 which the first n coordinates of each basis are kept: frequencies give the image, blurred; pixels, in raster order, its
-upper edge. The numbers: the share of the photograph's variance that the first n coordinates explain.
+upper edge. The numbers: the share of the photograph's energy (sum of squares) in the first n coordinates.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def main() -> None:
         coordinates = basis.analyze(x)
         kept = [basis.synthesize(np.where(basis.order < n, coordinates, 0.0)) for n in KEPT]
         rows.append(np.concatenate([x, *kept]))
-        shares[name] = [1 - ((x - part) ** 2).mean() / x.var() for part in kept]
+        shares[name] = [(coordinates[basis.order < n] ** 2).sum() / (x**2).sum() for n in KEPT]
     columns = ("photograph", *(f"first {n}" for n in KEPT))
     made = Panels(np.stack(rows).clip(-1, 1), NAMES, columns, f"{SIDE} x {SIDE}: {SIDE * SIDE} coordinates in all")
-    shared.save(made, args, "fig12_bands", {"kept": KEPT, "variance_explained": shares})
+    shared.save(made, args, "fig12_bands", {"kept": KEPT, "share_of_energy": shares})
 
 
 def vectors(basis: Basis, side: int) -> np.ndarray:

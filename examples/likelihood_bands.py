@@ -29,7 +29,10 @@ def main() -> None:
     x = schedule.basis.analyze(dequantise(everything, args.seed).astype(np.float64)).reshape(len(everything), -1)
     labels = schedule.partition.labels.ravel()
     gaussian = np.array([gaussian_bits(x[:, labels == j]) for j in range(schedule.k)])
-    names = [f"[{name.replace(':', ', ')})\n{size} numbers" for name, size in zip(group_names(schedule), found.sizes)]
+    names = [
+        f"[{name.replace(':', ', ')})\n{size} numbers"
+        for name, size in zip(group_names(schedule), found.sizes, strict=True)
+    ]
     figure, axes = shared.curves(6.4, 3.8)
     places = np.arange(schedule.k)
     axes.bar(places - 0.2, value, 0.38, yerr=error, capsize=3, color=shared.PALETTE[0], label="given the bands before")

@@ -24,19 +24,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any framework loads: so 
 import numpy as np
 
 import gdm
-from gdm import canvas, checkpoint, config, data, extractors, fidelity, panels, pixels, training
+from gdm import canvas, checkpoint, config, data, extractors, feature_cache, fidelity, panels, pixels, training
 from gdm.config import Config
 from gdm.errors import ConfigError
+from gdm.figures import PALETTE
 from gdm.files import write_json
 from gdm.model import Model
 from gdm.oracle import GaussianMixture
-from gdm.schedule import Schedule
+from gdm.scores import Frechet
+from gdm.sweep import Point, sweep
 
+__all__ = ["PALETTE", "ConfigError", "Path", "argparse", "extractors"]  # for the scripts
 CONFIGS = Path(__file__).parent / "configs"
-__all__ = ["ConfigError", "Path", "argparse"]  # for the scripts
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito (2008)
-MARKERS = "osD^vPX"  # so that curves differ in more than colour
 
 
 def parser(doc: str | None, config: str | None = None, **defaults: Any) -> argparse.ArgumentParser:
@@ -101,22 +100,19 @@ def unit(images: np.ndarray) -> np.ndarray:
     return pixels.to_unit(images)
 
 
-class Distance:
-    """The Frechet distance, by pixels for images up to 16 x 16, else by EfficientNet-Lite0, of a model to its data."""
+def frechet(model: Model, n: int) -> Frechet:
+    """Return the Frechet distance of n images to the run's data: by pixels up to 16 x 16, else by EfficientNet-Lite0."""
+    name = "pixels" if model.schedule.shape[-1] <= 16 else "efficientnet-lite0"
+    extractor, dataset = extractors.get(name), data.load(replace(model.spec.data, labels=False))
+    features = fidelity.of_data(dataset, extractor, cache=feature_cache.default_folder(), progress=True)
+    return Frechet(extractor, features, {"hash": dataset.hash, "count": len(dataset)}, n, batch=256)
 
-    def __init__(self, model: Model, reference: int = 0) -> None:
-        self.model = model
-        self.name = "pixels" if model.schedule.shape[-1] <= 16 else "efficientnet-lite0"
-        self.extractor = extractors.get(self.name)
-        images = real(model)
-        self.count = min(reference or len(images), len(images))
-        self.real = fidelity.gather([images[: self.count]], self.count, self.extractor)
 
-    def __call__(self, n: int, *, seed: int, steps: int, solver: str, schedule: Schedule | None = None) -> float:
-        given = {"seed": seed, "steps": steps, "solver": solver, "schedule": schedule, "batch": 256}
-        made = fidelity.of_model(self.model, n, self.extractor, **given)
-        assert made is not None  # there is one process
-        return fidelity.compare(made, self.real, subsets=0).frechet
+def swept(args: argparse.Namespace, name: str, model: Model, points: Sequence[Point]) -> list[dict[str, str]]:
+    """Measure every point with --repeats seeds, in a table that a stopped script goes on with; see `gdm.sweep`."""
+    seeds, path = range(args.seed, args.seed + args.repeats), args.out / f"{name}.csv"
+    recipe = {"config": config.to_dict(model.spec), "step": model.step}
+    return sweep(model, points, seeds, frechet(model, args.n), path, recipe, told=lambda row: print(row, flush=True))
 
 
 def grid(rows: int, columns: int, cell: float = 1.75, **shared: bool) -> tuple[Any, np.ndarray]:
@@ -174,4 +170,3 @@ def run(main: Callable[[], None]) -> None:
     except gdm.GDMError as error:
         sys.exit(f"{name}: {error}")
     print(f"{name}: {time.perf_counter() - began:.0f} s")
-
