@@ -82,9 +82,9 @@ def film(
         """Keep what the network sees at a step's start, and the noise where it is hidden from the network."""
         step, stage = divmod(next(calls), per_step)
         if stage == 0 and step in wanted:
-            x_t, alpha = told[:2]
-            hidden = (alpha == 0) & model.spec.training.mask_pending
-            states.append(x_t + model.schedule.scale(hidden.astype(z.dtype), z))
+            # by the schedule's own groups: the network's alpha may be of finer ones
+            hidden = (model.schedule.intervals[:, 1] < times[step]) & model.spec.training.mask_pending
+            states.append(told[0] + model.schedule.scale(hidden.astype(z.dtype)[None], z))
         with backend.inference(), backend.computing():
             return backend.to_numpy(model.network(*map(backend.asarray, told)))
 
