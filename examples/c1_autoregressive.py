@@ -20,8 +20,11 @@ SHAPE, D = (1, 8, 8), 64
 
 
 def main() -> None:
-    args = shared.parser(__doc__, n=8, seed=0).parse_args()
-    mixture = shared.digits_mixture(10)
+    parser = shared.parser(__doc__, n=8, seed=0)
+    parser.add_argument("--components", type=int, default=10, help="Gaussians of the mixture (10)")
+    parser.add_argument("--most", type=int, default=16, help="steps per pixel: 2, 4 and 16, up to this (16)")
+    args = parser.parse_args()
+    mixture = shared.digits_mixture(args.components)
     schedule, network = gdm.Schedule.autoregressive(SHAPE), mixture.direction(gdm.Schedule.autoregressive(SHAPE))
     z = gdm.draw_latents(args.seed, range(args.n), SHAPE, np.float64)
     noise = gdm.draw_latents(args.seed + 1, range(args.n), (D,), np.float64)
@@ -30,7 +33,7 @@ def main() -> None:
     one = gdm.generate(network, z, schedule, steps=D)
     rows = {"data": data, "loop": loop(mixture, 0 * noise), "GDM, N = 1": one}
     rows |= {"loop with noise": loop(mixture, sigma * noise)}
-    rows |= {f"GDM, N = {n}": gdm.generate(network, z, schedule, steps=[n] * D) for n in (2, 4, 16)}
+    rows |= {f"GDM, N = {n}": gdm.generate(network, z, schedule, steps=[n] * D) for n in (2, 4, 16) if n <= args.most}
     images = np.stack([np.reshape(row, (args.n, *SHAPE)) for row in rows.values()])
     difference = float(np.abs(images[1] - images[2]).max())
     densities = {name: mixture.log_density(row).mean() for name, row in zip(rows, images, strict=True)}

@@ -22,8 +22,10 @@ COARSE[:, ::2, ::2] = True
 
 
 def main() -> None:
-    args = shared.parser(__doc__, n=6, steps=64, seed=0).parse_args()
-    mixture, cascade = shared.digits_mixture(10), gdm.Schedule.cascade(SHAPE)
+    parser = shared.parser(__doc__, n=6, steps=64, seed=0)
+    parser.add_argument("--components", type=int, default=10, help="Gaussians of the mixture (10)")
+    args = parser.parse_args()
+    mixture, cascade = shared.digits_mixture(args.components), gdm.Schedule.cascade(SHAPE)
     z = gdm.draw_latents(args.seed, range(args.n), SHAPE, np.float64)
     ours = gdm.generate(mixture.direction(cascade), z, cascade, steps=2 * args.steps)
 

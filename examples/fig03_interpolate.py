@@ -1,7 +1,7 @@
 """Fig. 3: one band of latents turned into another image's, the others fixed.
 
     python examples/fig03_interpolate.py
-    python examples/fig03_interpolate.py --config examples/configs/paper_bands_afhq.toml --data afhq-256x256/
+    python examples/fig03_interpolate.py --config examples/configs/paper_bands_ffhq.toml --data afhq-256x256/
 
 Each row interpolates one band, spherically. Look down the rows: the lowest band changes what the image is (here the
 digit), the middle ones its shape, the highest hardly anything. The numbers: how far the image moves from the first

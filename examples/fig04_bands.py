@@ -1,11 +1,12 @@
 """Fig. 4: how many latents decide what an image is: (a) fixed ones against variance, (b) kept ones of real images.
 
     python examples/fig04_bands.py
-    python examples/fig04_bands.py --config examples/configs/paper_bands_ffhq64.toml --data ffhq-64x64/ --phi vgg19
+    python examples/fig04_bands.py --config examples/configs/paper_bands_ffhq64.toml --data ffhq-64x64/ \\
+        --phi inception
 
 (a) fig04_variance.png: the lowest n frequencies of the latents are fixed, the others drawn anew; the variance
 E ||phi(x) - E phi(x)||^2 of the images falls with n and is near its floor long before all are fixed. phi: pixels by
-default here, VGG-19 in the paper. (b) fig04_reconstruct.png: real images decoded from a part of their latents.
+default here, features of VGG-19 in the paper. (b) fig04_reconstruct.png: real images decoded from a part of their latents.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gdm.analysis.variance import perceptual_variance
 
 def main() -> None:
     parser = shared.parser(__doc__, "digits_bands.toml", n=6, steps=64, solver="ab2", seed=0)
-    parser.add_argument("--phi", default="pixels", help="features: pixels or efficientnet-lite0 (pixels)")
+    parser.add_argument("--phi", default="pixels", help="pixels, efficientnet-lite0, inception (pixels)")
     args = parser.parse_args()
     model = shared.trained(args)
     variance(args, model)

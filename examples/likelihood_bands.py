@@ -39,7 +39,9 @@ def main() -> None:
     axes.bar(places + 0.2, gaussian, 0.38, color=shared.PALETTE[4], label="a Gaussian of the band alone")
     axes.set_xticks(places, names)
     axes.set(ylabel="bits per dimension", title=f"{found.total.value:.2f} ± {found.total.error:.2f} bits per dimension")
-    axes.legend(frameon=False)
+    axes.set_axisbelow(True)
+    axes.set_ylim(0, 1.3 * max(*value, *gaussian))
+    axes.legend(frameon=False, loc="upper right")
     numbers = {"bits": value, "error": error, "gaussian": gaussian, "total": found.total, "sizes": found.sizes}
     shared.save(figure, args, "likelihood_bands", numbers)
 
