@@ -15,6 +15,7 @@ import numpy as np
 import shared
 
 import gdm
+from gdm.metrics import frechet_distance
 
 ANGLES = np.pi / 6 * (1 + 2 * np.arange(6))
 MIXTURE = gdm.oracle.GaussianMixture(
@@ -35,7 +36,7 @@ def main() -> None:
             dots(axes, x, f"t = {t:g}", shared.PALETTE[0])
         dots(row[-1], data, "data", shared.PALETTE[1])
         row[0].set_ylabel(f"{name}\n$x_2$")
-        distance = gdm.metrics.frechet_distance(states[-1], data)
+        distance = frechet_distance(states[-1], data)
         numbers[name] = {"frechet_to_data": distance, "log_density": MIXTURE.log_density(states[-1]).mean()}
     for axes in grid[-1]:
         axes.set_xlabel("$x_1$")

@@ -39,7 +39,7 @@ def main() -> None:
     bands = shared.trained(args)
     for name, model in {"one group": shared.trained(other), "bands": bands}.items():
         states, known = film(model, args)
-        rows, names = [*rows, states, known], [*names, f"{name}: x_t", f"{name}: E[x | x_t]"]
+        rows, names = [*rows, states, known], [*names, f"{name}: x_t", f"{name}: expected"]
         energy = group_sums(bands.schedule, bands.schedule.basis.analyze(known) ** 2)
         numbers[name] = energy / energy[-1]
     columns = tuple(f"t = {t:.3g}" for t in numbers["times"])

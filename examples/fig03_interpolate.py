@@ -17,9 +17,11 @@ from gdm import editing, encoding
 
 
 def main() -> None:
-    args = shared.parser(__doc__, "digits_bands.toml", n=9, steps=64, solver="ab2", seed=0).parse_args()
+    parser = shared.parser(__doc__, "digits_bands.toml", n=9, steps=64, solver="ab2", seed=0)
+    parser.add_argument("--pair", type=int, nargs=2, default=[5, 24], help="numbers of the samples (5 24)")
+    args = parser.parse_args()
     model = shared.trained(args)
-    pairs = encoding.drawn(model, [2, 3], seed=args.seed, steps=args.steps, solver=args.solver)
+    pairs = encoding.drawn(model, args.pair, seed=args.seed, steps=args.steps, solver=args.solver)
     made = editing.interpolate(model, pairs, n=args.n)
     many = encoding.drawn(model, range(64), seed=args.seed, steps=args.steps, solver=args.solver)
     ends = editing.interpolate(model, many, n=2).images.astype(float)  # rows: bands of the first pair, of the second...

@@ -23,10 +23,11 @@ def main() -> None:
     parser.add_argument("--elements", nargs="+", default=["1", "2"], help="frequency ranks (1 2)")
     args = parser.parse_args()
     model = shared.trained(args)
-    encoded = encoding.encode(model, shared.real(model)[args.images], steps=args.steps)
+    images = shared.real(model)[args.images]
+    encoded = encoding.encode(model, images, steps=args.steps)
     chosen = editing.choices(model.schedule, elements=args.elements)
     made = editing.traverse(model, encoded, chosen, values=np.linspace(-3, 3, 9).round(2).tolist())
-    own = encoded.images.repeat(len(chosen), axis=0)[:, None]
+    own = shared.unit(images).repeat(len(chosen), axis=0)[:, None]
     made = made._replace(images=np.concatenate([own, made.images], axis=1), columns=("real", *made.columns))
     made = made._replace(rows=tuple(name.split(" ", 2)[-1] for name in made.rows), latents=None)
     coordinates = model.schedule.basis.analyze(encoded.z)

@@ -19,7 +19,7 @@ from gdm.sweep import Point
 
 
 def main() -> None:
-    parser = shared.parser(__doc__, "digits_bands.toml", n=1000, steps=64, solver="ab2", seed=0)
+    parser = shared.parser(__doc__, "digits_bands.toml", n=500, steps=48, solver="ab2", seed=0)
     parser.add_argument("--frequency", default="digits_bands_frequency.toml", help="config of the other run")
     parser.add_argument("--frequency-run", type=shared.Path, help="the other run (runs/NAME OF THE CONFIG)")
     parser.add_argument("--repeats", type=int, default=3, help="seeds (3)")

@@ -18,8 +18,8 @@ from gdm.groupings import Groupings
 
 
 def main() -> None:
-    parser = shared.parser(__doc__, "digits_groupings.toml", n=1000, solver="euler", seed=0)
-    parser.add_argument("--calls", type=int, nargs="+", default=[8, 16, 32, 64, 128], help="(8 16 32 64 128)")
+    parser = shared.parser(__doc__, "digits_groupings.toml", n=500, solver="euler", seed=0)
+    parser.add_argument("--calls", type=int, nargs="+", default=[8, 16, 32, 64], help="(8 16 32 64)")
     parser.add_argument("--repeats", type=int, default=2, help="seeds (2)")
     args = parser.parse_args()
     model = shared.trained(args)

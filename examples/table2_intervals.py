@@ -12,6 +12,7 @@ training (mostly the finest band) and 0.1, 0.2, 0.3 in generation (mostly the co
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import shared
@@ -29,9 +30,9 @@ PAPER = (
 
 
 def main() -> None:
-    parser = shared.parser(__doc__, "digits_bands.toml", n=1000, steps=32, solver="euler", seed=0)
+    parser = shared.parser(__doc__, "digits_bands.toml", n=500, steps=24, solver="euler", seed=0)
     parser.add_argument("--repeats", type=int, default=2, help="seeds (2)")
-    parser.add_argument("--train-steps", type=int, default=500, help="of each of the five runs; 0: the config's (500)")
+    parser.add_argument("--train-steps", type=int, default=400, help="of each of the five runs; 0: the config's (400)")
     args = parser.parse_args()
     table = np.empty((len(TRAINING), len(sweep.PAPER)))
     for row, ends in enumerate(TRAINING):
@@ -51,7 +52,7 @@ def main() -> None:
     shared.save(figure, args, "table2_intervals", {**pairs, "rank_correlation": correlation})
 
 
-def draw(axes: object, values: np.ndarray, title: str) -> None:
+def draw(axes: Any, values: np.ndarray, title: str) -> None:
     axes.imshow(np.log(values), cmap="viridis")
     for (i, j), value in np.ndenumerate(values):
         shade = "black" if np.log(value) > np.log(values).mean() else "white"
