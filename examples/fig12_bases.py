@@ -37,7 +37,7 @@ def main() -> None:
         coordinates = basis.analyze(x)
         kept = [basis.synthesize(np.where(basis.order < n, coordinates, 0.0)) for n in KEPT]
         rows.append(np.concatenate([x, *kept]))
-        shares[name] = [(coordinates[basis.order < n] ** 2).sum() / (x**2).sum() for n in KEPT]
+        shares[name] = [(coordinates[:, basis.order < n] ** 2).sum() / (x**2).sum() for n in KEPT]
     columns = ("photograph", *(f"first {n}" for n in KEPT))
     made = Panels(np.stack(rows).clip(-1, 1), NAMES, columns, f"{SIDE} x {SIDE}: {SIDE * SIDE} coordinates in all")
     shared.save(made, args, "fig12_bands", {"kept": KEPT, "share_of_energy": shares})

@@ -3,6 +3,9 @@
     gdm train examples/configs/cifar10_groupings.toml data.source=cifar-10-python.tar.gz
     python examples/table1_groupings.py runs/cifar10_groupings --test cifar-10-python.tar.gz --seeds 0 1 2
 
+    gdm train examples/configs/digits_groupings.toml                                    (small, on a CPU)
+    python examples/table1_groupings.py runs/digits_groupings --n 1500 --steps 32
+
 The paper's numbers (FID of 10,000 images, Euler, 128 steps) are printed beside ours. They are by Inception features
 and by a longer training, so only the order of the four can be compared.
 """
@@ -31,7 +34,7 @@ def main() -> None:
     }
     trained = {member.partition: member for member in build_groupings(model.spec, shape).members}
     if missing := [name for name, (partition, _) in table.items() if partition not in trained]:
-        remedy = "train examples/configs/cifar10_groupings.toml"
+        remedy = "train examples/configs/cifar10_groupings.toml or digits_groupings.toml"
         raise ConfigError(f"{args.run}: expected a run on the four groupings, got none for {missing}; {remedy}")
     chosen = {name: frechet.Chosen(trained[partition], paper) for name, (partition, paper) in table.items()}
     frechet.compare(args, model, chosen, "table1")
