@@ -38,7 +38,7 @@ def main() -> None:
         sampling = {"seed": args.seed, "steps": args.steps, "solver": args.solver}
         made = completing.complete(model, given, known, n=args.n, **sampling)
         images.append(made.images[0])
-        masks.append(known.coordinates.all(axis=0))
+        masks.append(known.coordinates.all(axis=0) & (model is blocks))  # a lattice would be lines alone
         gap = np.abs(to_uint8(made.images[0, 2:]).astype(int) - given.images)[:, known.coordinates]
         numbers[region] = {
             "known": int(known.coordinates.sum()),

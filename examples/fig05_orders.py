@@ -32,6 +32,7 @@ def main() -> None:
     within = np.sqrt((deviation**2).mean())
     between = np.sqrt(max(0.0, mean.var(ddof=1) - within**2 / args.repeats))
     numbers = {"best": mean.min(), "worst": mean.max(), "between": between, "within": within}
+    numbers["f_statistic"] = args.repeats * mean.var(ddof=1) / within**2  # near 1 if all orders were equal
     shared.write_numbers(args, "fig05_numbers", numbers)
 
 
