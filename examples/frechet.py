@@ -54,7 +54,9 @@ def parser(doc: str | None, *, n: int, reference: int, steps: int, solver: str) 
     made.add_argument(
         "--test", metavar="SOURCE", help="test images; the source of --train again: its test part (none: no floor)"
     )
-    made.add_argument("--n", type=int, default=n, help=f"images per schedule and seed ({n}); more than 1280")
+    made.add_argument("--n", type=int, default=n, help=f"images per schedule and seed ({n}); more than features")
+    names = f"features to compare by: {', '.join(extractors.NAMES)} (efficientnet-lite0, of 1280)"
+    made.add_argument("--extractor", choices=extractors.NAMES, default=extractors.NAMES[0], help=names)
     made.add_argument("--reference", type=int, default=reference, help=f"real images, 0 = all ({reference})")
     made.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the latents (0)")
     made.add_argument("--steps", type=int, default=steps, help=f"network calls, or pairs of them ({steps})")
@@ -77,7 +79,7 @@ def load(args: argparse.Namespace) -> Model:
 def compare(args: argparse.Namespace, model: Model, schedules: Mapping[str, Chosen], title: str) -> None:
     """Sample, measure, draw and record all schedules; go on with what a call with the same settings left."""
     folder = args.output or args.run / f"{title}-{args.solver}-{args.steps}"
-    extractor = extractors.get("efficientnet-lite0", device=args.device)
+    extractor = extractors.get(args.extractor, device=args.device)
     settings = _settings(args, model, schedules, extractor)
     real, settings["references"] = _references(args, model, extractor)
     settings = json.loads(json.dumps(settings))  # as it will be read: tuples are lists

@@ -4,7 +4,7 @@
     python examples/table1_groupings.py runs/cifar10_groupings --test cifar-10-python.tar.gz --seeds 0 1 2
 
     gdm train examples/configs/digits_groupings.toml                                    (small, on a CPU)
-    python examples/table1_groupings.py runs/digits_groupings --n 1500 --steps 32
+    python examples/table1_groupings.py runs/digits_groupings --extractor pixels --n 500 --steps 64 --seeds 0 1 2
 
 The paper's numbers (FID of 10,000 images, Euler, 128 steps) are printed beside ours. They are by Inception features
 and by a longer training, so only the order of the four can be compared.
