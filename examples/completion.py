@@ -34,7 +34,7 @@ def main() -> None:
     images, masks, numbers = [], [], {}
     for number, (model, region) in enumerate(chosen):
         known = known_first(model, region)
-        given = intake.named(shared.real(model)[[number]])
+        given = intake.named(shared.real(model, [number]))
         sampling = {"seed": args.seed, "steps": args.steps, "solver": args.solver}
         made = completing.complete(model, given, known, n=args.n, **sampling)
         images.append(made.images[0])

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--elements", nargs="+", default=["1", "2"], help="frequency ranks (1 2)")
     args = parser.parse_args()
     model = shared.trained(args)
-    images = shared.real(model)[args.images]
+    images = shared.real(model, args.images)
     encoded = encoding.encode(model, images, steps=args.steps)
     chosen = editing.choices(model.schedule, elements=args.elements)
     made = editing.traverse(model, encoded, chosen, values=np.linspace(-3, 3, 9).round(2).tolist())

@@ -61,7 +61,7 @@ def settings(args: argparse.Namespace, *changes: str) -> Config:
 
 def trained(args: argparse.Namespace, *changes: str, suffix: str = "") -> Model:
     """Return the model of --run, or of runs/CONFIG; train it first if it is not there, or go on if it is not done."""
-    run = args.run or Path("runs") / f"{args.config.stem}{suffix}"
+    run = Path(f"{args.run or Path('runs') / args.config.stem}{suffix}")
     if args.run is None or not (run / "run.json").is_file():
         wanted = settings(args, *changes)
         if not _done(run, wanted):
@@ -83,11 +83,11 @@ def _done(run: Path, wanted: Config) -> bool:
     return 0 < wanted.training.minutes * 60 <= max(seconds, default=0)
 
 
-def real(model: Model, split: str | None = None) -> np.ndarray:
-    """Return the images that a run was trained on, uint8 (n, C, H, W); the other part of them with `split`."""
-    spec = model.spec.data
-    dataset = data.load(replace(spec, labels=False, split=split or spec.split))
-    return dataset.take(np.arange(len(dataset)))
+def real(model: Model, numbers: Sequence[int] | None = None) -> np.ndarray:
+    """Return images that a run was trained on, those of these numbers or 5000 spread over all: uint8 (n, C, H, W)."""
+    dataset = data.load(replace(model.spec.data, labels=False))
+    spread = np.linspace(0, len(dataset) - 1, min(5000, len(dataset))).astype(int)
+    return dataset.take(spread if numbers is None else np.array(numbers))
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:

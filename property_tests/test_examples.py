@@ -142,3 +142,15 @@ def test_orders_are_swept(runs: dict[str, Path], tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     found = call("fig05_orders", tmp_path, monkeypatch, *given)["fig05_numbers"]
     assert found["best"] <= found["worst"]
+
+
+def test_a_run_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first call trains the config in runs/NAME, the next one takes what is there."""
+    monkeypatch.chdir(tmp_path)
+    small = ["network.channels=8", "network.multipliers=[1]", "network.attention=[]", "training.steps=2"]
+    given = [*SHORT, "--n", 1, "--set", *small, "training.batch=8"]
+    for _ in range(2):
+        call("fig13_cascade", tmp_path / "figures", monkeypatch, *given)
+        kept = {path: path.stat().st_mtime_ns for path in Path("runs/digits_groupings").rglob("*") if path.is_file()}
+        monkeypatch.setattr("gdm.training.train", lambda *_: pytest.fail("trained again"))
+    assert any("00000002" in path.name for path in kept), "the last step is not kept"
