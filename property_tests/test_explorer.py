@@ -300,7 +300,7 @@ def test_a_missing_extra_is_named(
 
 def test_the_page_is_for_this_machine_alone() -> None:
     """Its host is the loopback address, and no option names another."""
-    source = (Path(gdm.explorer.__path__[0]) / "page.py").read_text()
+    source = (Path(gdm.explorer.__path__[0]) / "page" / "__init__.py").read_text()
     assert re.search(r'^HOST = "127.0.0.1"$', source, re.M) and "host=HOST" in source and "on_air" not in source
     parser = argparse.ArgumentParser()
     cli.COMMANDS["explore"].arguments(parser)

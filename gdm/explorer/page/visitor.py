@@ -1,8 +1,4 @@
-"""The page of `gdm explore`, on NiceGUI: it wires controls to a `Session`, and shows what comes of them.
-
-NiceGUI serves all that the page needs itself (scripts, styles, fonts) and tells nobody of its use. It listens on the
-loopback address, and answers requests for that address alone, so that no page of another site reaches it by a name.
-"""
+"""One visitor's page: it wires controls to a `Session`, and shows what comes of them."""
 
 from __future__ import annotations
 
@@ -10,52 +6,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from nicegui import app, events, run, ui  # pyright: ignore[reportMissingImports]  # of the extra "explore"
-from starlette.middleware.trustedhost import TrustedHostMiddleware  # pyright: ignore[reportMissingImports]
+from nicegui import events, run, ui  # pyright: ignore[reportMissingImports]  # of the extra "explore"
 
 from gdm.canvas import BLUE
 from gdm.encoding import Latents
 from gdm.errors import GDMError
-from gdm.explorer.pictures import data_url
+from gdm.explorer.page import parts
 from gdm.explorer.session import REACH, Element, Session, channel_choices, group_choices
 from gdm.explorer.workbench import Workbench
-from gdm.names import shown
 from gdm.panels import Panels
 
-HOST = "127.0.0.1"
 LARGEST = 50 * 2**20  # bytes of an uploaded file
-ICON = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 4'><path fill='{BLUE}' d='M0 0h4v4H0z'/></svg>"
-STYLE = """
-body { background: #f5f6f8 }
-.pixels { image-rendering: pixelated; border-radius: 4px; background: #969696; display: block }
-.panels { display: grid; gap: 10px; align-items: center; justify-items: center; justify-content: start; width: 100% }
-.panels .name { font-size: 12px; color: #475569; text-align: center; max-width: 120px; overflow-wrap: anywhere }
-.q-uploader { width: 100%; box-shadow: none; border: 1px dashed #94a3b8 }
-.q-uploader__list, .q-uploader__subtitle { display: none }
-.q-uploader__header { background: none; color: var(--q-primary) }
-.pixels:not([src]) { color: transparent }
-"""
-
-
-def serve(bench: Workbench, port: int, browser: bool) -> None:
-    """Serve the page on the loopback address until an interrupt; every visitor has a session of its own.
-
-    browser: open it in one
-    """
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    try:
-        ui.run(
-            lambda: Page(bench).build(),
-            host=HOST,
-            port=port,
-            title=f"gdm explore {bench.name}",
-            favicon=ICON,
-            show=browser,
-            reload=False,
-            show_welcome_message=False,
-        )
-    except KeyboardInterrupt:
-        pass
 
 
 class Page:
@@ -64,17 +25,17 @@ class Page:
     def __init__(self, bench: Workbench) -> None:
         self.bench, self.schedule = bench, bench.model.schedule
         self.session: Session | None = None
-        self.drawing = False
+        self.drawing, self.jobs = False, 0
 
     def build(self) -> None:
         """Lay the page out; its first images follow as soon as they are made."""
-        ui.add_css(STYLE)
+        ui.add_css(parts.STYLE)
         ui.colors(primary=BLUE)
         ui.button.default_props("no-caps unelevated")
         self.header()
         with ui.row(wrap=False).classes("w-full p-4 gap-4 items-start"):
             with ui.card().classes("w-80 shrink-0 gap-3"):
-                self.picture, self.caption = self.large("the image that is edited", "100%")
+                self.picture, self.caption = parts.large(self.schedule.shape, "the image that is edited", "100%")
                 self.source(self.edit, number=0)
             with ui.card().classes("grow min-w-0"):
                 with ui.tabs().props("no-caps active-color=primary") as tabs:
@@ -112,14 +73,14 @@ class Page:
             return None if found is None else await take(found)
 
         with ui.row(wrap=False).classes("w-full items-end gap-2"):
-            seed, which = self.number("seed", 0), self.number("number", number)
-            ui.button("Sample", on_click=lambda: make(self.bench.sampled, whole(seed), whole(which)))
+            seed, which = parts.number("seed", 0), parts.number("number", number)
+            ui.button("Sample", on_click=lambda: make(self.bench.sampled, parts.whole(seed), parts.whole(which)))
         with ui.row(wrap=False).classes("w-full items-end gap-2"):
-            row = self.number(f"image of {self.bench.model.spec.data.source.rsplit('/', 1)[-1]}", number)
-            ui.button("Encode", on_click=lambda: make(self.bench.of_data, whole(row)))
+            row = parts.number(f"image of {self.bench.model.spec.data.source.rsplit('/', 1)[-1]}", number)
+            ui.button("Encode", on_click=lambda: make(self.bench.of_data, parts.whole(row)))
 
         async def uploaded(event: events.UploadEventArguments) -> None:
-            event.sender.reset()
+            upload.reset()
             await make(self.bench.of_file, await event.file.read(), event.file.name)
 
         refused = partial(ui.notify, f"expected an image of at most {LARGEST >> 20} MB", type="negative")
@@ -141,10 +102,10 @@ class Page:
         """Show the image of the session as it is, and what it is mixed with."""
         if self.session is None:
             return
-        self.show(self.picture, self.session.subject)
-        self.caption.text = told(self.session.subject)
-        self.show(self.other, self.session.partner)
-        self.other_caption.text = told(self.session.partner)
+        parts.show(self.picture, parts.only(self.session.subject))
+        self.caption.text = parts.told(self.session.subject)
+        parts.show(self.other, parts.only(self.session.partner))
+        self.other_caption.text = parts.told(self.session.partner)
         for panels in (self.mixed, self.varied):
             panels.clear()
         self.place_sliders()
@@ -157,7 +118,7 @@ class Page:
         groups = group_choices(self.schedule)
         with ui.row(wrap=False).classes("w-full gap-8 items-start"):
             with ui.column().classes("shrink-0 gap-2"):
-                self.after, _ = self.large("the image with the sliders moved", "20rem")
+                self.after, _ = parts.large(self.schedule.shape, "the image with the sliders moved", "20rem")
                 ui.label("decoded with these latents").classes("text-sm text-slate-500")
                 ui.button("Reset", on_click=self.reset).props("outline")
             with ui.column().classes("grow min-w-0 gap-2"):
@@ -221,8 +182,7 @@ class Page:
                 drawn = self.session
                 image = await self.work(drawn.edited)
                 if image is not None:
-                    self.after.props["src"] = data_url(image)
-                    self.after.update()
+                    parts.show(self.after, image)
         finally:
             self.drawing = False
 
@@ -233,7 +193,7 @@ class Page:
         groups = group_choices(self.schedule)
         with ui.row(wrap=False).classes("w-full gap-6 items-start"):
             with ui.column().classes("shrink-0 gap-2 w-40"):
-                self.other, self.other_caption = self.large("the image to mix with", "10rem")
+                self.other, self.other_caption = parts.large(self.schedule.shape, "the image to mix with", "10rem")
             with ui.column().classes("w-72 shrink-0 gap-3"):
                 self.source(self.mix_with, number=1)
             with ui.column().classes("grow min-w-0 gap-4"):
@@ -246,8 +206,8 @@ class Page:
         """Take another image to mix with."""
         if self.session is not None:
             self.session = self.session.mix_with(partner)
-            self.show(self.other, partner)
-            self.other_caption.text = told(partner)
+            parts.show(self.other, parts.only(partner))
+            self.other_caption.text = parts.told(partner)
             self.mixed.clear()
 
     def variation(self) -> None:
@@ -257,16 +217,16 @@ class Page:
         with ui.row().classes("items-end gap-4"):
             chosen = ui.select(groups, value=[0], label="groups", multiple=True).props("use-chips").classes("min-w-48")
             fixed = ui.select(ways, value=True, label="these groups").classes("w-72")
-            count, seed = self.number("variations", 6, 1, 12), self.number("seed", 0)
+            count, seed = parts.number("variations", 6, 1, 12), parts.number("seed", 0)
             for field in (count, seed):
                 field.classes(remove="grow")
 
             async def vary() -> None:
-                n, start = whole(count) or 6, whole(seed) or 0
+                n, start = parts.whole(count) or 6, parts.whole(seed) or 0
                 await self.fill(self.varied, lambda it: it.varied(chosen.value, fixed=fixed.value, n=n, seed=start))
 
             async def again() -> None:
-                seed.value = (whole(seed) or 0) + 1
+                seed.value = (parts.whole(seed) or 0) + 1
                 await vary()
 
             ui.button("Vary", on_click=vary)
@@ -280,15 +240,7 @@ class Page:
         panels = await self.work(partial(job, self.session))
         if panels is None:
             return
-        place.clear()
-        columns = f"grid-template-columns: minmax(4rem, max-content) repeat({len(panels.columns)}, minmax(3rem, 7rem))"
-        with place, ui.element("div").classes("panels").style(columns):
-            for name in ("", *panels.columns):
-                ui.label(shown(name)).classes("name")
-            for name, row in zip(panels.rows, panels.images, strict=True):
-                ui.label(shown(name)).classes("name")
-                for column, image in zip(panels.columns, row, strict=True):
-                    self.image(f"{name}, {column}", "100%").props["src"] = data_url(image)
+        parts.place_panels(place, panels)
 
     # What these are made of
 
@@ -299,6 +251,7 @@ class Page:
             with self.bench.busy:
                 return job()
 
+        self.jobs += 1
         self.spinner.set_visibility(True)
         try:
             return await run.io_bound(alone)
@@ -307,36 +260,5 @@ class Page:
             ui.notify(str(error), type="negative", multi_line=True, actions=[close], timeout=10000)
             return None
         finally:
-            self.spinner.set_visibility(False)
-
-    def large(self, said: str, width: str) -> tuple[ui.element, ui.label]:
-        """Return a large picture, and a line under it."""
-        return self.image(said, width), ui.label().classes("text-sm text-slate-500")
-
-    def image(self, said: str, width: str) -> ui.element:
-        """Return an empty picture of this width, of pixels that one sees."""
-        high, wide = self.schedule.shape[-2:]
-        picture = ui.element("img").classes("pixels").style(f"width: {width}; aspect-ratio: {wide} / {high}")
-        picture.props["alt"] = said
-        return picture
-
-    def show(self, picture: ui.element, found: Latents) -> None:
-        """Show the image of a `Latents`."""
-        assert found.images is not None
-        picture.props["src"] = data_url(found.images[0])
-        picture.update()
-
-    def number(self, label: str, value: int, least: int = 0, most: int | None = None) -> ui.number:
-        """Return a field for a whole number."""
-        return ui.number(label, value=value, min=least, max=most, precision=0, step=1).classes("w-24 grow")
-
-
-def whole(field: ui.number) -> int | None:
-    """Return the whole number in a field, None if it is empty."""
-    return None if field.value is None else int(field.value)
-
-
-def told(found: Latents) -> str:
-    """Return what an image is, and what encoding it has lost."""
-    lost = f" · there and back loses {max(found.errors):.2g} (RMS)" if found.errors else ""
-    return f"{found.names[0]}{lost}"
+            self.jobs -= 1
+            self.spinner.set_visibility(self.jobs > 0)
