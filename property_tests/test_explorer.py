@@ -98,6 +98,8 @@ def test_images_follow_sliders_and_reset_leads_back(begun: Session) -> None:
     assert np.abs(moved.edited() - begun.edited()).max() > 1e-3
     assert dict(moved.moves) == {first: 2, second: -1} and not begun.moves
     same_bits(moved.reset().latents().z, begun.subject.z)
+    red, all_three = Element(0, 1, (0,)), Element(0, 1)
+    assert begun.moved(red, 1).moved(all_three, 2).moved(red, -3).value(red) == -3  # what was moved last counts
     assert not moved.edit(moved.partner).moves
     same_bits(moved.edit(moved.partner).latents().z, moved.partner.z)
     for wrong in (Element(0, 10**6), Element(10**6, 0), Element(0, 0, (7,))):

@@ -215,8 +215,8 @@ class Page:
         groups = group_choices(self.schedule)
         ways = {True: "stay, and the others are drawn anew", False: "are drawn anew"}
         with ui.row().classes("items-end gap-4"):
-            chosen = ui.select(groups, value=[0], label="groups", multiple=True).props("use-chips").classes("min-w-48")
-            fixed = ui.select(ways, value=True, label="these groups").classes("w-72")
+            chosen = ui.select(groups, value=[0], label="groups", multiple=True).props("use-chips").classes("min-w-40")
+            fixed = ui.select(ways, value=True, label="these groups").classes("w-64")
             count, seed = parts.number("variations", 6, 1, 12), parts.number("seed", 0)
             for field in (count, seed):
                 field.classes(remove="grow")
