@@ -213,13 +213,13 @@ class Page:
     def variation(self) -> None:
         """Draw groups anew, or all but them."""
         groups = group_choices(self.schedule)
-        ways = {True: "stay, and the others are drawn anew", False: "are drawn anew"}
+        ways = {True: "stay, others are drawn anew", False: "are drawn anew"}
         with ui.row().classes("items-end gap-4"):
             chosen = ui.select(groups, value=[0], label="groups", multiple=True).props("use-chips").classes("min-w-40")
             fixed = ui.select(ways, value=True, label="these groups").classes("w-64")
             count, seed = parts.number("variations", 6, 1, 12), parts.number("seed", 0)
             for field in (count, seed):
-                field.classes(remove="grow")
+                field.classes("w-20", remove="grow w-24")
 
             async def vary() -> None:
                 n, start = parts.whole(count) or 6, parts.whole(seed) or 0
