@@ -44,18 +44,19 @@ def main() -> None:
         points = sweep.intervals(model.schedule, None, args.steps, args.solver)
         rows = shared.swept(args, f"table2-{name}", model, points)
         table[row] = [mean for mean, _ in sweep.summary(rows, "frechet").values()]
-    figure, axes = shared.grid(1, 2, cell=4.6)
-    for one, values, title in zip(axes[0], (table, np.array(PAPER)), ("ours", "the paper's FID10K"), strict=True):
-        draw(one, values, title)
+    figure, (left, right) = shared.canvas.new_figure(11, 4.4, columns=(1, 1))
+    draw(left, table, f"Fréchet distance of {args.n} images")
+    draw(right, np.array(PAPER), "the paper: FID10K, FFHQ 64 x 64")
     pairs = {"training": TRAINING, "generation": sweep.PAPER, "ours": table, "paper": PAPER}
     correlation = np.corrcoef(table.ravel().argsort().argsort(), np.ravel(PAPER).argsort().argsort())[0, 1]
     shared.save(figure, args, "table2_intervals", {**pairs, "rank_correlation": correlation})
 
 
 def draw(axes: Any, values: np.ndarray, title: str) -> None:
-    axes.imshow(np.log(values), cmap="viridis")
+    logs = np.log(values)
+    axes.imshow(logs, cmap="viridis")
     for (i, j), value in np.ndenumerate(values):
-        shade = "black" if np.log(value) > np.log(values).mean() else "white"
+        shade = "black" if np.log(value) > (logs.min() + logs.max()) / 2 else "white"
         weight = "bold" if value == values.min() else "normal"
         axes.text(j, i, f"{value:.3g}", ha="center", va="center", fontsize=8, color=shade, weight=weight)
     names = [[", ".join(f"{end:g}" for end in ends) for ends in of] for of in (sweep.PAPER, TRAINING)]
