@@ -35,7 +35,7 @@ def main() -> None:
         show_sheet(one, lay_out(in_rows(pictures(made), 6, 0)))
         distance, point = shared.frechet(model, args.n), Point(name, model.schedule, args.steps, args.solver)
         numbers[name] = [distance(model, point, args.seed + i) for i in range(args.repeats)]
-        one.set_title(f"{name}\nFréchet distance {np.mean(numbers[name]):.2f}", fontsize="medium")
+        one.set_title(f"{name}: Fréchet distance {np.mean(numbers[name]):.2f}", fontsize="medium")
     shared.save(figure, args, "fig10_pixel_or_frequency", numbers)
 
 
