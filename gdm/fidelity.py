@@ -20,7 +20,7 @@ import numpy as np
 from gdm import feature_cache, rounds
 from gdm.backends.world import World
 from gdm.data import Dataset, batch_indices
-from gdm.errors import CheckpointError, ShapeError, ValueRangeError
+from gdm.errors import CheckpointError, ValueRangeError
 from gdm.extractors import Extractor
 from gdm.feature_cache import Features
 from gdm.metrics import KernelDistance, frechet_distance, kernel_distance, moments
@@ -176,14 +176,6 @@ def compare(first: Features, second: Features, *, subsets: int = 100, seed: int 
 def summary(values: Sequence[float]) -> tuple[float, float | None]:
     """Return the mean of a number measured several times, and its standard deviation; None for one time."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def check_comparable(shape: tuple[int, ...], dataset: Dataset, what: str) -> None:
-    """Refuse to compare images of different shapes: a difference of size would be measured, too. Raises: ShapeError"""
-    if tuple(shape) != dataset.shape:
-        channels, height, width = shape
-        size = f"data.size={height} data.channels={channels}" if height == width else "images of the same shape"
-        raise ShapeError(f"{what}: expected images {tuple(shape)}, got {dataset.shape}; read it with {size}")
 
 
 def _key(dataset: Dataset, extractor: Extractor, count: int) -> dict[str, Any] | None:

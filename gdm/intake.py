@@ -1,4 +1,8 @@
-"""Images read for a trained run: whatever `gdm.data` reads, brought to the run's shape, with its classes."""
+"""Images read for a trained run: whatever `gdm.data` reads, brought to the run's shape, with its classes.
+
+`read_images` brings images of any size to the run's, to be encoded and edited. `reading` and `real_images` are for
+measurements: images read exactly as the run read its own, refused where they would differ in shape.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gdm import data, sources
+from gdm import config, data, sources
 from gdm.config import DataConfig
-from gdm.errors import DataError
+from gdm.data import Dataset
+from gdm.errors import DataError, ShapeError
 from gdm.model import Model
 from gdm.sampling import class_numbers
 
@@ -49,12 +54,12 @@ def read_images(
     height, width = (height, width) if size is None else size
     if channels not in (1, 3):
         raise DataError(f"expected a run of images with 1 or 3 channels, got {channels}; pass arrays to Model.encode")
-    config = DataConfig(
+    spec = DataConfig(
         source=str(source), split=split, size=height if height == width else 0, channels=3 if channels == 3 else 1
     )
-    found = sources.find(config)
+    found = sources.find(spec)
     count = found.count if limit is None else min(limit, found.count)
-    read = data.read(replace(found, count=count, labels=None), config)
+    read = data.read(replace(found, count=count, labels=None), spec)
     if read.shape != (channels, height, width):
         remedy = "resize them to the run's size first"
         raise DataError(
@@ -62,6 +67,44 @@ def read_images(
         )
     numbers = _classes(model, found, count, label)
     return Images(np.asarray(read.images[np.arange(count)]), tuple(map(found.name, range(count))), numbers)
+
+
+def reading(spec: DataConfig, source: str | None = None, settings: Sequence[str] = ()) -> DataConfig:
+    """Return how images are read as a run read its own: those of another source too, and with settings changed.
+
+    spec: the run's; source: another one, of which the first part is read; settings: "data.split=test", ...
+
+    Raises: ConfigError for settings
+
+    >>> spec = reading(DataConfig(source="faces", size=64), "photos", ["data.channels=1"])
+    >>> spec.source, spec.size, spec.channels
+    ('photos', 64, 1)
+    """
+    if source is not None and source != spec.source:
+        spec = replace(spec, source=source, split="train")
+    table = {"data": config.to_dict(replace(config.Config(), data=replace(spec, labels=False)))["data"]}
+    config.override(table, settings)
+    return config.from_dict(table).data
+
+
+def real_images(spec: DataConfig, shape: tuple[int, ...], option: str, *, own: bool) -> Dataset:
+    """Read images to measure by, of the shape of those that are measured.
+
+    option: which names another source, for errors; own: whether this one is what the run was trained on
+
+    Raises: DataError for data that is not there; ShapeError for images of another shape
+    """
+    try:
+        dataset = data.load(spec, progress=True)
+    except DataError as error:
+        if not own:
+            raise
+        raise DataError(f"the data of the run: {error}; name images with {option}") from error
+    if tuple(shape) != dataset.shape:
+        _, height, width = shape
+        size = f"data.size={height} data.channels={shape[0]}" if height == width else "images of the same shape"
+        raise ShapeError(f"{option}: expected images {tuple(shape)}, got {dataset.shape}; read it with {size}")
+    return dataset
 
 
 def together(parts: Sequence[Images]) -> Images:

@@ -16,14 +16,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gdm import config, data, extractors, feature_cache, fidelity, sources
+from gdm import data, extractors, feature_cache, fidelity, intake, sources
 from gdm.canvas import checked_name
 from gdm.commands import generating, one_of, positive, whole
-from gdm.commands.evaluate import report
+from gdm.commands.evaluate import inputs, report
 from gdm.config import DataConfig
 from gdm.errors import ConfigError, DataError, nearest
 from gdm.extractors import Extractor
@@ -93,14 +92,16 @@ class _Reference(NamedTuple):
 def _of_run(args: argparse.Namespace) -> int:
     """Generate images of each seed, measure each set, and write the report anew after each."""
     output = checked_name(args.output or args.run / f"frechet-{args.extractor}.json", (".json",))
-    chosen = generating.chosen(args, [text for text in args.overrides if not text.startswith("data.")])
+    settings, others = inputs.split(args.overrides)
+    chosen = generating.chosen(args, others)
     model, world = chosen.model, chosen.model.backend.world()
     extractor = _extractor(args)
     n, repeats = args.n or GENERATED, args.repeats or 3
     real = None
     if world.rank == 0:
         chosen.warn_of_untaught()
-        real = _reference(args, _reading(args, model.spec.data), extractor, model.schedule.shape, n)
+        spec = intake.reading(model.spec.data, args.reference, settings)
+        real = _reference(args, spec, extractor, model.schedule.shape, n)
         print(f"images     {n} per seed of {args.run}, after {model.step} training steps")
         print(f"schedule   {chosen.described()}\nsampling   {chosen.solving()}")
         print(report.heading(real.about, extractor), flush=True)
@@ -134,7 +135,7 @@ def _of_images(args: argparse.Namespace) -> int:
     _check_given(args)
     found = data.read(opened, DataConfig(source=str(args.run)), progress=True)
     extractor = _extractor(args)
-    spec = _reading(args, DataConfig(source=args.reference))
+    spec = intake.reading(DataConfig(source=args.reference), settings=args.overrides)
     count = args.n or len(found)
     real = _reference(args, spec, extractor, found.shape, count)
     print(f"images     {count} of {args.run}, SHA-256 {found.hash[:16]}...")
@@ -157,15 +158,6 @@ def _extractor(args: argparse.Namespace) -> Extractor:
     return extractors.get(args.extractor, device=device if on_torch else None, weights=args.weights)
 
 
-def _reading(args: argparse.Namespace, spec: DataConfig) -> DataConfig:
-    """Return how the real images are read: as the run read its own, with the changes of the command line."""
-    if args.reference is not None and args.reference != spec.source:
-        spec = replace(spec, source=args.reference, split="train")
-    table = {"data": config.to_dict(replace(config.Config(), data=replace(spec, labels=False)))["data"]}
-    config.override(table, [text for text in args.overrides if text.startswith("data.")])
-    return config.from_dict(table).data
-
-
 def _reference(
     args: argparse.Namespace, spec: DataConfig, extractor: Extractor, shape: tuple[int, ...], n: int
 ) -> _Reference:
@@ -173,13 +165,7 @@ def _reference(
 
     n: how many images they are compared with; shape: of those
     """
-    try:
-        dataset = data.load(spec, progress=True)
-    except DataError as error:
-        if args.reference is not None:
-            raise
-        raise DataError(f"the data of the run: {error}; name real images with --reference") from error
-    fidelity.check_comparable(shape, dataset, "--reference")
+    dataset = intake.real_images(spec, shape, "--reference", own=args.reference is None)
     cache = feature_cache.default_folder() if args.cache is None else args.cache
     features = fidelity.of_data(
         dataset, extractor, count=args.reference_n, batch=args.extractor_batch, cache=cache, progress=True
@@ -212,9 +198,8 @@ def _check_given(args: argparse.Namespace) -> None:
     for name, default in defaults.items():
         if getattr(args, name) != default and name != "device":  # which an extractor has too
             raise ConfigError(f"--{name} is for a run; {args.run} has no run.json: leave it out, or name a run")
-    for text in args.overrides:
-        if not text.startswith("data."):
-            raise ConfigError(f"{text} is for a run; {args.run} has no run.json: leave it out, or name a run")
+    for text in inputs.split(args.overrides)[1]:
+        raise ConfigError(f"{text} is for a run; {args.run} has no run.json: leave it out, or name a run")
     if args.reference is None:
         raise ConfigError(
             f"--reference: expected real images, got none; {args.run} is no run, whose data could be taken"

@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdm import config, data
+from gdm import data, intake
 from gdm.commands import positive
-from gdm.config import DataConfig
 from gdm.errors import DataError, ValueRangeError
-from gdm.fidelity import check_comparable
 from gdm.files import write_json
 from gdm.model import Model
 from gdm.tables import write_csv
@@ -73,29 +71,14 @@ def images_of(args: argparse.Namespace, model: Model, settings: Sequence[str]) -
 
     Raises: DataError for data that is not there; ConfigError for settings; ShapeError for images of another shape
     """
-    spec = model.spec.data
-    if args.data is not None and args.data != spec.source:
-        spec = replace(spec, source=args.data, split="train")
-    table = {"data": config.to_dict(replace(config.Config(), data=replace(spec, labels=False)))["data"]}
-    config.override(table, settings)
-    spec = replace(config.from_dict(table).data, labels=bool(model.classes))
-    dataset = _load(args, spec)
-    check_comparable(model.schedule.shape, dataset, "--data")
+    spec = replace(intake.reading(model.spec.data, args.data, settings), labels=bool(model.classes))
+    dataset = intake.real_images(spec, model.schedule.shape, "--data", own=args.data is None)
     if model.classes and dataset.classes != model.classes:
         raise DataError(f"--data: expected the classes of the run, {model.classes}, got {dataset.classes}")
     count = min(args.n, len(dataset))
     order = data.batch_indices(len(dataset), count, step=0, seed=0)  # files are often sorted by class
     about = {"source": spec.source, "split": spec.split, "hash": dataset.hash, "n": count, "available": len(dataset)}
     return Images(dataset.take(order), None if dataset.labels is None else dataset.labels[order], about)
-
-
-def _load(args: argparse.Namespace, spec: DataConfig) -> data.Dataset:
-    try:
-        return data.load(spec, progress=True)
-    except DataError as error:
-        if args.data is not None:
-            raise
-        raise DataError(f"the data of the run: {error}; name images with --data") from error
 
 
 def split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:

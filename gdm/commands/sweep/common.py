@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from gdm import checkpoint, config, data, extractors, feature_cache, fidelity, model, sweep
+from gdm import checkpoint, config, extractors, feature_cache, fidelity, intake, model, sweep
 from gdm.commands import add_backend, one_of, positive, whole
 from gdm.commands.evaluate.inputs import pair, stem_of
-from gdm.errors import ConfigError, DataError, UnsupportedError
+from gdm.errors import ConfigError, UnsupportedError
 from gdm.metrics import warn_of_bias
 from gdm.scores import Error, Frechet
 from gdm.solver import SOLVERS, Steps
@@ -125,16 +124,8 @@ def _score(run: Opened, points: Sequence[Point]) -> Score:
     on_torch = run.model.backend.name == "torch"
     name = args.extractor or extractors.NAMES[0]
     extractor = extractors.get(name, device=args.device if on_torch else None, weights=args.weights)
-    spec = run.model.spec.data
-    if args.reference is not None and args.reference != spec.source:
-        spec = replace(spec, source=args.reference, split="train")
-    try:
-        dataset = data.load(replace(spec, labels=False), progress=True)
-    except DataError as error:
-        if args.reference is not None:
-            raise
-        raise DataError(f"the data of the run: {error}; name real images with --reference") from error
-    fidelity.check_comparable(run.model.schedule.shape, dataset, "--reference")
+    spec = intake.reading(run.model.spec.data, args.reference)
+    dataset = intake.real_images(spec, run.model.schedule.shape, "--reference", own=args.reference is None)
     real = fidelity.of_data(dataset, extractor, cache=feature_cache.default_folder(), progress=True)
     n = args.n or 2000
     warn_of_bias(min(n, real.moments.count), real.moments.mean.size)
