@@ -60,7 +60,7 @@ def read(path: str | Path, model: Model) -> Latents:
 
     path = Path(path).expanduser()
     try:
-        path.read_bytes()[:1]  # for the error of the operating system
+        path.open("rb").close()  # for the error of the operating system
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             record = json.loads((file.metadata() or {}).get(_KEY, "null"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,19 @@ def complaint(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 def near(got: np.ndarray, expected: np.ndarray) -> None:
     """Raise unless bytes are the same to rounding."""
     assert got.shape == expected.shape and np.abs(got.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "line", ["decode bands FILE", "edit swap bands --latents FILE", "edit reconstruct bands --latents FILE"]
+)
+def test_latents_of_other_weights_are_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = model.load("bands")
+    found = encoding.encode(loaded, intake.read_images(loaded, "digits", limit=2), steps=3, solver="euler")
+    argv = line.replace("FILE", "older.safetensors").split()
+    for facts, words in (({"checkpoint": "0" * 64}, "encoded with other weights"), ({}, "")):
+        latent_files.write(Path("older.safetensors"), replace(found, facts=facts), loaded)
+        _, errors = said(capsys, *argv, "-o", "older.png")
+        assert words in errors and bool(errors) == bool(words), errors
 
 
 def test_images_are_encoded_and_decoded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

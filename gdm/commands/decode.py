@@ -10,16 +10,15 @@ Steps, solver and guidance are those of the encoding, unless others are given; l
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from gdm import checkpoint, encoding, latent_files, writers
+from gdm import checkpoint, encoding, writers
 from gdm.commands import positive
-from gdm.commands.subjects import add_model, add_run, add_solving, load
+from gdm.commands.subjects import add_model, add_run, add_solving, load, read_latents
 from gdm.encoding import Latents
 from gdm.model import Model
 from gdm.pixels import to_uint8
@@ -39,10 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     output = writers.checked_output(args.output or args.run / "decoded.png")
     loaded = load(args)
-    latents = latent_files.read(args.latents, loaded)
+    latents = read_latents(args, loaded)
     digest = checkpoint.checksum(args.run, loaded.step)
-    if latents.facts.get("checkpoint", digest) != digest:
-        warnings.warn("the latents were encoded with other weights: the images will differ", stacklevel=1)
     chosen = replace(latents, steps=args.steps or latents.steps, solver=args.solver or latents.solver)
     count = len(latents)
     if writers.is_folder(output):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from gdm import config, encoding, intake, latent_files, model
+from gdm import checkpoint, config, encoding, intake, latent_files, model
 from gdm.commands import add_backend, number, one_of, positive, step_budget, whole
 from gdm.encoding import Latents
 from gdm.errors import ConfigError
@@ -130,9 +131,18 @@ def _of_file(args: argparse.Namespace, loaded: Model) -> Latents:
     for option in ("label", "guidance"):
         if getattr(args, option) is not None:
             raise ConfigError(f"--{option}: latents of a file have that of their encoding; leave it out")
-    found = latent_files.read(args.latents, loaded)
+    found = read_latents(args, loaded)
     chosen = replace(found, steps=args.steps or found.steps, solver=args.solver or found.solver)
     return chosen.take(range(min(args.limit, len(found))))
+
+
+def read_latents(args: argparse.Namespace, loaded: Model) -> Latents:
+    """Read the file of latents that a command was given; warn if other weights encoded them. Raises: as the reading"""
+    found = latent_files.read(args.latents, loaded)
+    digest = checkpoint.checksum(args.run, loaded.step)
+    if found.facts.get("checkpoint", digest) != digest:
+        warnings.warn("the latents were encoded with other weights: the images will differ", stacklevel=1)
+    return found
 
 
 def read(args: argparse.Namespace, loaded: Model, paths: Sequence[str]) -> Images:
