@@ -5,6 +5,7 @@ Colours are those of Okabe and Ito and viridis; bars of error are one standard e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gdm.analysis.correlation import BETWEEN, TOTAL, Independence, Quantity
 from gdm.analysis.influence import Influence
 from gdm.analysis.variance import Variance
 from gdm.canvas import BLUE, GREY, VERMILION, new_figure, save_figure, spaced
+from gdm.names import numbered
 from gdm.schedule import Schedule
 
 GREEN, PURPLE, ORANGE, SKY = "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
@@ -69,7 +71,9 @@ def independence(found: Independence, schedule: Schedule, z: np.ndarray, stem: P
     parts = [q for q in found.quantities if q.name in (TOTAL, BETWEEN) or q.name.startswith("within")]
     chosen = [parts[i] for i in (*range(2), *(2 + i for i in spaced(len(parts) - 2, 16)))]
     figure, (left, right) = new_figure(10.5, max(3.6, 0.3 * len(chosen) + 1.6), columns=(1.25, 1))
-    _parts(left, chosen)
+    names = numbered(schedule)
+    within = {f"within group {j}": f"within group {name}" for j, name in enumerate(names)}
+    _parts(left, chosen, within)
     left.set_title(f"Gaussian total correlation of {found.samples} encoded images", fontsize="medium")
     c = schedule.basis.analyze(np.asarray(z, np.float64)).reshape(len(z), -1)
     edges = np.linspace(-4, 4, 81)
@@ -84,7 +88,7 @@ def independence(found: Independence, schedule: Schedule, z: np.ndarray, stem: P
     return save_all(figure, stem)
 
 
-def _parts(axes: Any, parts: list[Quantity]) -> None:
+def _parts(axes: Any, parts: list[Quantity], called: Mapping[str, str]) -> None:
     places = np.arange(len(parts))[::-1]
     given = {"fmt": "none", "capsize": 3, "linewidth": 1.5}
     for name, colour, marker, shift, value, error in (
@@ -94,16 +98,26 @@ def _parts(axes: Any, parts: list[Quantity]) -> None:
     ):
         axes.plot(value, places + shift, marker, color=colour, markersize=6, linestyle="none", label=name)
         axes.errorbar(value, places + shift, xerr=error, ecolor=colour, **given)
-    axes.set_yticks(places, [f"{q.name} ({q.dimensions})" for q in parts])
+    axes.set_yticks(places, [f"{called.get(q.name, q.name)}: {q.dimensions}" for q in parts])
     axes.set_xscale("log")
-    axes.set_xlabel("nats")
+    _plain_decades(axes)
+    axes.set_xlabel("nats; after each name, how many coordinates")
     axes.grid(alpha=0.3, axis="x")
     axes.legend(frameon=False, fontsize="small")
 
 
-def influence(found: Influence, stem: Path) -> list[Path]:
+def _plain_decades(axes: Any) -> None:
+    """Write plain numbers on a logarithmic axis, at 1, 2 and 5 of each decade if it may hold no power of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if np.ptp(np.log10(axes.get_xlim())) < 2.5 else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def influence(found: Influence, schedule: Schedule, stem: Path) -> list[Path]:
     """Draw the matrix of how far image group j moves when latent group i is drawn anew."""
-    k = len(found.rms)
+    k, names = len(found.rms), numbered(schedule)
     size = min(8.0, 3.0 + 0.45 * k)
     figure, axes = new_figure(size + 0.8, size)
     drawn = axes.imshow(found.rms, cmap="viridis", vmin=0)
@@ -113,20 +127,29 @@ def influence(found: Influence, stem: Path) -> list[Path]:
         shade = "black" if found.rms[i, j] > bright else "white"
         axes.text(j, i, text, ha="center", va="center", color=shade, fontsize="small")
     ticks = spaced(k, 10)
-    axes.set(xticks=ticks, yticks=ticks, xlabel="image group that moves", ylabel="latent group drawn anew")
+    axes.set(xlabel="image group that moves", ylabel="latent group drawn anew")
+    axes.set_xticks(ticks, [_stacked(names[j]) for j in ticks])
+    axes.set_yticks(ticks, [names[j] for j in ticks])
     axes.set_title(f"root mean square; leak to earlier groups {found.leak:.2g}", fontsize="medium")
     figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.03).outline.set_visible(False)
     return save_all(figure, stem)
 
 
-def bits(found: Bits, stem: Path) -> list[Path]:
+def _stacked(name: str) -> str:
+    """Return number and name of a group under one another, so that they fit between ticks."""
+    return name.replace(" ", "\n", 1)
+
+
+def bits(found: Bits, schedule: Schedule, stem: Path) -> list[Path]:
     """Draw bits per dimension of each group, given those before it, and of all."""
     k = len(found.sizes)
     figure, axes = new_figure(min(9.0, 3.4 + 0.35 * k), 3.6)
     value, error = found.groups
     axes.errorbar(np.arange(k), value, error, color=BLUE, marker="o", linestyle="none", capsize=3, label="each group")
     _level(axes, found.total)
-    axes.set(xlabel="group, in order of generation", ylabel="bits per dimension", xticks=spaced(k, 12))
+    axes.set(xlabel="group, in order of generation", ylabel="bits per dimension")
+    names, ticks = numbered(schedule), spaced(k, 12)
+    axes.set_xticks(ticks, [_stacked(names[j]) for j in ticks])
     axes.set_title(f"{len(found.values)} images of 8 bits; uniform noise would cost 8", fontsize="medium")
     axes.set_xlim(-0.6, k - 0.4)
     axes.margins(y=0.25)

@@ -120,6 +120,16 @@ def called(schedule: Schedule, groups: Iterable[int]) -> str:
     return f"{spans[0][0]}:{spans[-1][1]}" if spans and joined else ", ".join(names[j] for j in chosen) or "none"
 
 
+def numbered(schedule: Schedule) -> tuple[str, ...]:
+    """Return number and name of each group, as tables write them, bands half-open; the number alone of one without name.
+
+    >>> numbered(Schedule.bands((1, 8, 8), (4, 16)))
+    ('0 [0, 4)', '1 [4, 16)', '2 [16, 64)')
+    """
+    names = group_names(schedule)
+    return tuple(f"{j} {shown(name)}" if name != f"group{j}" else str(j) for j, name in enumerate(names))
+
+
 def shown(name: str) -> str:
     """Return a name as figures write it, bands as in the paper but half-open.
 

@@ -132,8 +132,9 @@ def test_figures_of_many_groups_are_drawn(tmp_path: Path) -> None:
     from gdm.analysis.influence import Influence
 
     rms = np.triu(np.ones((100, 100)))
-    figures.influence(Influence(rms, rms), tmp_path / "influence")
-    figures.bits(Bits(np.ones((1, 100)), np.ones(100), np.ones(1), None), tmp_path / "bits")
+    schedule = gdm.Schedule.blockwise((1, 10, 10), (10, 10))
+    figures.influence(Influence(rms, rms), schedule, tmp_path / "influence")
+    figures.bits(Bits(np.ones((1, 100)), np.ones(100), np.ones(1), None), schedule, tmp_path / "bits")
     assert len([*tmp_path.iterdir()]) == 4
 
 

@@ -13,12 +13,14 @@ Examples:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from gdm import figures
 from gdm.analysis.influence import Influence, influence
 from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
+from gdm.names import numbered
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,11 +47,11 @@ def run(args: argparse.Namespace) -> int:
     about = {"run": str(args.run), **chosen.recipe(), "n": args.n, "leak": found.leak}
     inputs.write(stem, _rows(found), about)
     print(f"{args.n} images; {chosen.solving()}\n")
-    _print(found)
+    _print(found, numbered(chosen.schedule))
     masked = chosen.model.spec.training.mask_pending
     why = "pending groups are hidden from the network" if masked else "pending groups are shown to the network"
     print(f"\nlargest influence on an earlier group: {found.leak:.2g} of the largest of all ({why})")
-    print(*figures.influence(found, stem), sep="\n")
+    print(*figures.influence(found, chosen.schedule, stem), sep="\n")
     return 0
 
 
@@ -62,11 +64,12 @@ def _rows(found: Influence) -> list[dict[str, float]]:
     ]
 
 
-def _print(found: Influence, most: int = 12) -> None:
+def _print(found: Influence, names: Sequence[str], most: int = 12) -> None:
     k = len(found.rms)
-    print(f"latent group {'':3}image group: root mean square")
-    print(" " * 14 + "".join(f"{j:>9}" for j in range(min(k, most))) + " ..." * (k > most))
-    for i in range(min(k, most)):
-        print(f"{i:<14}" + "".join(f"{value:>9.3g}" for value in found.rms[i, :most]))
+    wide = max(9, 2 + max(map(len, names[:most])))
+    print(f"{'latent group':{wide + 5}}image group: root mean square")
+    print(" " * (wide + 5) + "".join(f"{name:>{wide}}" for name in names[:most]) + " ..." * (k > most))
+    for name, row in zip(names[:most], found.rms, strict=False):
+        print(f"{name:{wide + 5}}" + "".join(f"{value:>{wide}.3g}" for value in row[:most]))
     if k > most:
         print(f"... {k} groups in all: see the file")

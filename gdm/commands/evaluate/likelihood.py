@@ -14,6 +14,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from gdm.analysis import bits as analysis
 from gdm.analysis.bits import Bits, bits, halved
 from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
+from gdm.names import numbered
 from gdm.solver import Steps
 
 COARSE = 32  # images that are measured with half the steps, too
@@ -68,12 +70,12 @@ def run(args: argparse.Namespace) -> int:
     )
     inputs.write(stem, _rows(found), {**described, "repeats": found.repeats.tolist()})
     print(f"{len(images)} of {about['available']} images of {about['source']}; {chosen.solving()}; {trace}\n")
-    _print(found)
+    _print(found, numbered(chosen.schedule))
     if away is not None:
         print(
             f"with half the steps {away.value:+.3f} +- {away.error:.2g}, of {len(images[few])} images: if that matters, raise --steps"
         )
-    print(*figures.bits(found, stem), sep="\n")
+    print(*figures.bits(found, chosen.schedule, stem), sep="\n")
     return 0
 
 
@@ -118,12 +120,14 @@ def _rows(found: Bits) -> list[dict[str, object]]:
     return [*groups, {"group": "all", "elements": int(found.sizes.sum()), **total}]
 
 
-def _print(found: Bits, most: int = 16) -> None:
+def _print(found: Bits, names: Sequence[str], most: int = 16) -> None:
     rows = _rows(found)
-    print(f"{'group':8}{'elements':>10}{'bits per dimension':>24}")
-    for row in (*rows[:-1][:most], rows[-1]):
+    called = [*names[:most], "all"]
+    wide = max(8, 2 + max(map(len, called)))
+    print(f"{'group':{wide}}{'elements':>10}{'bits per dimension':>24}")
+    for name, row in zip(called, (*rows[:-1][:most], rows[-1]), strict=True):
         pair = inputs.pair(float(str(row["bits_per_dimension"])), float(str(row["error"])))
-        print(f"{row['group']!s:8}{row['elements']:>10}{pair:>24}")
+        print(f"{name:{wide}}{row['elements']:>10}{pair:>24}")
     if len(found.repeats) > 1:
         print(f"repeats: {', '.join(f'{value:.4f}' for value in found.repeats)}")
     print("+- one standard error, over images")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from gdm.analysis.bits import dequantise
 from gdm.analysis.correlation import TOTAL, Independence, check_count, total_correlation
 from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
+from gdm.names import numbered
 from gdm.pixels import to_unit
 
 
@@ -62,22 +64,31 @@ def run(args: argparse.Namespace) -> int:
     described |= {"excess_of_images": before.excess, "marginals": [each._asdict() for each in found.marginals]}
     inputs.write(stem, rows, described)
     print(f"{found.samples} images of {about['source']}; encoded with {chosen.solving()}\n")
-    _print(found)
+    _print(found, numbered(chosen.schedule))
     print(f"\nthe images themselves, dequantised: excess {inputs.pair(before.excess, before.error)} nats")
     print(*figures.independence(found, chosen.schedule, z, stem), sep="\n")
     return 0
 
 
-def _print(found: Independence, most: int = 16) -> None:
+def _print(found: Independence, names: Sequence[str], most: int = 16) -> None:
+    called = {f"within group {j}": f"within group {name}" for j, name in enumerate(names)}
+    called |= {f"group {j}": f"group {name}" for j, name in enumerate(names)}
     head = ("nats", "", "latents", "shuffled", "N(0, I)", "excess")
     print(f"{head[0]:26}{head[1]:>6}{head[2]:>20}{head[3]:>20}{head[4]:>20}{head[5]:>10}")
     for q in found.quantities[: 4 + most]:
         cells = ((q.value, q.error), (q.shuffled, q.shuffled_sd), (q.normal, q.normal_sd))
-        print(f"{q.name:26}{q.dimensions:>6}" + "".join(f"{inputs.pair(*cell):>20}" for cell in cells), end="")
+        print(
+            f"{called.get(q.name, q.name):26}{q.dimensions:>6}"
+            + "".join(f"{inputs.pair(*cell):>20}" for cell in cells),
+            end="",
+        )
         print(f"{round(q.excess, 9) + 0.0:>10.3g}")
     print(f"\n{'each coordinate':26}{'':>6}{'|mean|':>10}{'sd':>8}{'kurtosis':>10}{'not normal':>12}{'of N(0, 1)':>18}")
     for m in (*found.marginals[:-1][:most], found.marginals[-1]):
-        print(f"{m.name:26}{m.dimensions:>6}{m.mean:>10.3f}{m.sd:>8.3f}{m.kurtosis:>10.2f}{m.rejected:>12.0%}", end="")
+        print(
+            f"{called.get(m.name, m.name):26}{m.dimensions:>6}{m.mean:>10.3f}{m.sd:>8.3f}{m.kurtosis:>10.2f}{m.rejected:>12.0%}",
+            end="",
+        )
         print(f"{f'{m.normal:.0%} +- {m.normal_sd:.0%}':>18}")
     print("+- one standard error (latents, by leaving a twentieth out) or one standard deviation (baselines)")
     print("not normal: share of coordinates that Kolmogorov and Smirnov's test against N(0, 1) rejects at 5 %")
