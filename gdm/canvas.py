@@ -151,10 +151,11 @@ def spaced(count: int, most: int) -> list[int]:
     return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 
-def save_figure(figure: Any, path: str | Path) -> None:
-    """Write a figure as .png, .pdf or .svg. Raises: ValueRangeError; CheckpointError if the disk refuses."""
+def save_figure(figure: Any, path: str | Path, *, trim: bool = False) -> None:
+    """Write a figure as .png, .pdf or .svg; trim: without the white around. Raises: ValueRangeError; CheckpointError"""
     path = checked_name(path, FORMATS)
-    write_atomic(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=150))
+    box = {"bbox_inches": "tight", "pad_inches": 0.05} if trim else {}
+    write_atomic(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, **box))
 
 
 def checked_name(path: str | Path, suffixes: tuple[str, ...]) -> Path:

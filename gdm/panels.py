@@ -92,10 +92,7 @@ def draw(panels: Panels, path: str | Path) -> None:
         axes.set_title(panels.title, fontsize=10)
     if panels.masks is not None:
         outline(axes, sheet, panels.masks, range(panels.outlined, columns))
-    figure.get_layout_engine().set(
-        w_pad=0.12
-    )  # inches: names of rows are a little wider than the layout takes them for
-    save_figure(figure, path)
+    save_figure(figure, path, trim=True)  # pixels are square: a row of pictures leaves white below
 
 
 def short(name: str, most: int = 14) -> str:

@@ -212,3 +212,12 @@ def test_panels_are_a_picture_and_arrays(tmp_path: Path) -> None:
     with refused(ValueRangeError, ".png"):
         panels.save(tmp_path / "edit.txt")
     assert short("image 3 of the digits") == "image 3" and short("a/b/c.png") == "c.png" and len(short("x" * 40)) == 14
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 7), (5, 2)])
+def test_a_picture_has_no_empty_strip_below(rows: int, columns: int, tmp_path: Path) -> None:
+    images = np.zeros((rows, columns, 1, 8, 8))
+    Panels(images, ("r1c1",) * rows, ("no. 1",) * columns, "title").save(tmp_path / "p.png")
+    with Image.open(tmp_path / "p.png") as picture:
+        inked = np.flatnonzero((np.asarray(picture.convert("L")) < 255).any(axis=1))
+        assert picture.height - 1 - inked[-1] <= 0.1 * 150  # a tenth of an inch

@@ -72,9 +72,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(images)} of {about['available']} images of {about['source']}; {chosen.solving()}; {trace}\n")
     _print(found, numbered(chosen.schedule))
     if away is not None:
-        print(
-            f"with half the steps {away.value:+.3f} +- {away.error:.2g}, of {len(images[few])} images: if that matters, raise --steps"
-        )
+        sign = "+" if away.value >= 0 else ""
+        changed = f"with half the steps {sign}{inputs.pair(away.value, away.error)}, of {len(images[few])} images"
+        print(f"{changed}: if that matters, raise --steps")
     print(*figures.bits(found, chosen.schedule, stem), sep="\n")
     return 0
 

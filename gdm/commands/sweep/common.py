@@ -24,6 +24,8 @@ LABELS = {"frechet": "Frechet distance", "error": "distance to the converged sol
 def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
     """Add what all sweeps take; score: the default one."""
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    changes = "frechet: of the reading of the real images: data.split=test"
+    parser.add_argument("overrides", nargs="*", default=[], metavar="data.KEY=VALUE", help=changes)
     seeds = "of the noise, the same for every point (0 1 2)"
     parser.add_argument("--seeds", type=whole, nargs="+", default=[0, 1, 2], metavar="S", help=seeds)
     kinds = (
@@ -84,6 +86,11 @@ def _check_given(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None:
             other = "error" if args.score == "frechet" else "frechet"
             raise ConfigError(f"--{name} has no effect with --score {args.score}: leave it out, or --score {other}")
+    for text in args.overrides:
+        if not text.startswith("data."):
+            raise ConfigError(f"expected settings of the data, such as data.split=test, got {text!r}; leave it out")
+        if args.score == "error":
+            raise ConfigError(f"{text} has no effect with --score error: leave it out, or --score frechet")
 
 
 def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -124,7 +131,7 @@ def _score(run: Opened, points: Sequence[Point]) -> Score:
     on_torch = run.model.backend.name == "torch"
     name = args.extractor or extractors.NAMES[0]
     extractor = extractors.get(name, device=args.device if on_torch else None, weights=args.weights)
-    spec = intake.reading(run.model.spec.data, args.reference)
+    spec = intake.reading(run.model.spec.data, args.reference, args.overrides)
     dataset = intake.real_images(spec, run.model.schedule.shape, "--reference", own=args.reference is None)
     real = fidelity.of_data(dataset, extractor, cache=feature_cache.default_folder(), progress=True)
     n = args.n or 2000
