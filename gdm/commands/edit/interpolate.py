@@ -1,7 +1,7 @@
 """Turn some latents of an image into another's, the rest fixed (Fig. 3).
 
-  gdm edit interpolate runs/faces --samples 0,1                      a row per group
-  gdm edit interpolate runs/faces --images a.png b.png --groups low --groups 100:500 -n 9
+gdm edit interpolate runs/faces --samples 0,1                      a row per group
+gdm edit interpolate runs/faces --images a.png b.png --groups low --groups 100:500 -n 9
 """
 
 from __future__ import annotations

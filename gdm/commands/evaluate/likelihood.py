@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     _print(found, numbered(chosen.schedule))
     if away is not None:
         sign = "+" if away.value >= 0 else ""
-        changed = f"with half the steps {sign}{inputs.pair(away.value, away.error)}, of {len(images[few])} images"
+        changed = f"with half the steps {sign}{inputs.pair(float(away.value), float(away.error))}, of {len(images[few])} images"
         print(f"{changed}: if that matters, raise --steps")
     print(*figures.bits(found, chosen.schedule, stem), sep="\n")
     return 0
