@@ -176,11 +176,14 @@ def readable(x: Array, *, wait: bool = False) -> bool:
 
 
 def seen(x: A) -> A:
-    """Return what a check computes with, of an array that is `readable`: JAX's as NumPy's.
+    """Return what a check computes with, of an array that is `readable`: without derivatives, and JAX's as NumPy's.
 
     While JAX traces a program, whatever it computes is traced, of values that are known as well.
     """
-    return np.asarray(x) if _library(namespace(x)) == "jax" else x  # type: ignore[return-value]
+    library = _library(namespace(x))
+    if library == "jax":
+        return np.asarray(x)  # type: ignore[return-value]
+    return x.detach() if library == "torch" else x  # type: ignore[attr-defined]
 
 
 def extremes(x: Array) -> tuple[float, float] | None:
