@@ -6,6 +6,7 @@ measurements: images read exactly as the run read its own, refused where they wo
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_images(
     """Read images from whatever `gdm.data.load` reads, brought to the shape of a run: resized, cropped, grey or RGB.
 
     limit: the first so many; label: the class of all, else that which the source says, where a class of the run has
-    its name; size: another height and width than the run's
+    its name; size: another height and width than the run's. Warns of images that are stored otherwise
 
     Raises: DataError for what is no source of images, or cannot be brought to the shape; ValueRangeError (label)
 
@@ -65,6 +66,10 @@ def read_images(
         raise DataError(
             f"{source}: expected images of {width} x {height}, got {read.shape[2]} x {read.shape[1]}; {remedy}"
         )
+    stored = (width, height, channels)
+    if other := count - read.sizes.get(stored, 0):
+        what = f"{width} x {height} in {'colour' if channels == 3 else 'grey'}"
+        warnings.warn(f"{source}: {other} of {count} images are not {what}; they are brought to it", stacklevel=2)
     numbers = _classes(model, found, count, label)
     return Images(np.asarray(read.images[np.arange(count)]), tuple(map(found.name, range(count))), numbers)
 

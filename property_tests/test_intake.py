@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from gdm import config, data, intake
+from gdm import Schedule, config, data, intake
 from gdm.config import DataConfig
 from gdm.errors import ConfigError, DataError, ShapeError
+from property_tests.runs import smooth
 from property_tests.support import refused, same_bits
 
 SPECS = st.builds(
@@ -49,3 +52,15 @@ def test_what_does_not_fit_names_the_option(option: str, tmp_path: Path) -> None
     assert option not in str(found.value)
     with refused(ConfigError, "did you mean 'split'"):
         intake.reading(config.Config().data, settings=["data.splt=test"])
+
+
+def test_images_that_are_stored_otherwise_are_brought_to_the_run_with_a_warning(tmp_path: Path) -> None:
+    """One of two is of another size and in colour; the digits are as they should be, and nothing is said."""
+    model = smooth(Schedule.rows((1, 8, 8), 2), "numpy")
+    for name, mode, side in (("a", "L", 8), ("b", "RGB", 16)):
+        Image.new(mode, (side, side)).save(tmp_path / f"{name}.png")
+    with pytest.warns(UserWarning, match="1 of 2 images are not 8 x 8 in grey; they are brought to it"):
+        assert intake.read_images(model, tmp_path).images.shape == (2, 1, 8, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(intake.read_images(model, "digits", limit=3)) == 3
