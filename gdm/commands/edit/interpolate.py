@@ -1,7 +1,9 @@
 """Turn some latents of an image into another's, the rest fixed (Fig. 3).
 
-gdm edit interpolate runs/faces --samples 0,1                      a row per group
-gdm edit interpolate runs/faces --images a.png b.png --groups low --groups 100:500 -n 9
+Images are taken in pairs, the first with the second; a row for each choice of latents.
+
+  gdm edit interpolate runs/faces --samples 0,1                      a row per group
+  gdm edit interpolate runs/faces --images a.png b.png --groups low --groups 100:500 -n 9
 """
 
 from __future__ import annotations

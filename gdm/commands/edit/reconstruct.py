@@ -1,7 +1,9 @@
 """Decode images from a part of their latents, the others drawn anew or 0 (Fig. 4b).
 
-gdm edit reconstruct runs/faces --images photos/                   the first group, the first two, and so on
-gdm edit reconstruct runs/faces --images photos/ --elements 0:30 --elements 0:100 --elements 0:500 --rest zero
+A column for each part of the latents that is kept.
+
+  gdm edit reconstruct runs/faces --images photos/                   the first group, the first two, and so on
+  gdm edit reconstruct runs/faces --images photos/ --elements 0:30 --elements 0:100 --elements 0:500 --rest zero
 """
 
 from __future__ import annotations

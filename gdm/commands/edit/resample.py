@@ -1,8 +1,10 @@
 """Draw some latents of images anew (Fig. 1c), or all but some (Fig. 9: variations).
 
-gdm edit resample runs/blocks --groups r0c0 --groups r1c1          one block anew per row
-gdm edit resample runs/faces --images me.png                       rows with ever more groups fixed
-gdm edit resample runs/faces --images me.png --fixed 0:100 --fixed 0:500
+A row for each choice of latents, with several draws beside the image.
+
+  gdm edit resample runs/blocks --groups r0c0 --groups r1c1          one block anew per row
+  gdm edit resample runs/faces --images me.png                       rows with ever more groups fixed
+  gdm edit resample runs/faces --images me.png --fixed 0:100 --fixed 0:500
 """
 
 from __future__ import annotations

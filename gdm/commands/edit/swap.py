@@ -1,7 +1,9 @@
 """Give images some latents of others: mixing (Fig. 7).
 
-gdm edit swap runs/faces --images me.png you.png                   a column per group
-gdm edit swap runs/faces --images cats/ --reference dogs/ --groups coarse      two data sets, one run
+Images are taken in pairs, original and reference; a column for each choice of latents.
+
+  gdm edit swap runs/faces --images me.png you.png                   a column per group
+  gdm edit swap runs/faces --images cats/ --reference dogs/ --groups coarse      two data sets, one run
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Walk single latents over a range of values (Fig. 6 of generated images, Fig. 8 of your own).
 
-gdm edit traverse runs/faces --samples 0,1 --elements 0 --elements 3 --elements 5
-gdm edit traverse runs/faces --images me.png --elements 3 --channel R --range -2 2 -n 5
+A row for each image and element, a column for each value.
+
+  gdm edit traverse runs/faces --samples 0,1 --elements 0 --elements 3 --elements 5
+  gdm edit traverse runs/faces --images me.png --elements 3 --channel R --range -2 2 -n 5
 """
 
 from __future__ import annotations
