@@ -17,6 +17,7 @@ from gdm.files import write_atomic
 from gdm.pixels import to_uint8
 
 VERMILION, BLUE, GREY = "#D55E00", "#0072B2", "#999999"  # Okabe and Ito (2008)
+CELL = 0.85  # inches, of a picture in a sheet
 FORMATS = (".png", ".pdf", ".svg")  # of figures
 FILL = 150  # grey between pictures, so that neither white strokes nor black ground run into the gaps
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from gdm.canvas import (
+    CELL,
     FORMATS,
     checked_name,
     coloured,
@@ -26,8 +27,6 @@ from gdm.errors import ShapeError
 from gdm.files import write_atomic
 from gdm.names import shown
 from gdm.pixels import to_uint8
-
-CELL = 0.85  # inches, as in `gdm.plots`
 
 
 class Panels(NamedTuple):

@@ -16,6 +16,7 @@ import numpy as np
 from gdm import backends, checkpoint, latents
 from gdm.canvas import (
     BLUE,
+    CELL,
     GREY,
     VERMILION,
     coloured,
@@ -35,8 +36,6 @@ from gdm.model import Model
 from gdm.names import group_names, shown
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps, get, plan
-
-CELL = 0.85  # inches
 
 
 def process(

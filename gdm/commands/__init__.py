@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable
+from typing import get_args
 
+from gdm.config import Precision
 from gdm.errors import nearest
 from gdm.solver import SOLVERS
 
@@ -60,6 +62,16 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
     backend = f"who computes: {', '.join(BACKENDS)} (the config's)"
     parser.add_argument("--backend", type=one_of(BACKENDS), metavar="NAME", help=backend)
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... (the best there is)")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add --checkpoint, --backend, --device and --precision: which network of a run, and who computes it."""
+    older = "of this training step, if the run kept one (the latest)"
+    parser.add_argument("--checkpoint", type=whole, metavar="STEP", help=older)
+    add_backend(parser)
+    precisions = get_args(Precision)
+    precision = f"of the network: {', '.join(precisions)} (as trained)"
+    parser.add_argument("--precision", type=one_of(precisions), metavar="NAME", help=precision)
 
 
 def add_sampling(parser: argparse.ArgumentParser, solver: str) -> None:

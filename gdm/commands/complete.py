@@ -22,8 +22,8 @@ import numpy as np
 
 from gdm import completing, intake
 from gdm.canvas import FORMATS, checked_name
-from gdm.commands import positive, whole
-from gdm.commands.subjects import SHOWN, add_model, add_output, add_run, add_solving, load
+from gdm.commands import add_model, positive, whole
+from gdm.commands.subjects import SHOWN, add_output, add_run, add_solving, load
 from gdm.completing import Known
 from gdm.errors import ConfigError
 from gdm.intake import Images

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from gdm import checkpoint, encoding, writers
-from gdm.commands import positive
-from gdm.commands.subjects import add_model, add_run, add_solving, load, read_latents
+from gdm.commands import add_model, positive
+from gdm.commands.subjects import add_run, add_solving, load, read_latents
 from gdm.encoding import Latents
 from gdm.model import Model
 from gdm.pixels import to_uint8

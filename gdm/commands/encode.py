@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from gdm import checkpoint, encoding, latent_files
-from gdm.commands import positive
-from gdm.commands.subjects import add_model, add_run, add_solving, add_tolerance, error_line, load, read
+from gdm.commands import add_model, positive
+from gdm.commands.subjects import add_run, add_solving, add_tolerance, error_line, load, read
 from gdm.encoding import Latents
 from gdm.errors import ValueRangeError
 from gdm.model import Model

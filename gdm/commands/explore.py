@@ -13,8 +13,8 @@ import argparse
 import socket
 from types import ModuleType
 
-from gdm.commands import number, one_of, step_budget, whole
-from gdm.commands.subjects import SOLVER, add_model, add_run, load
+from gdm.commands import add_model, number, one_of, step_budget, whole
+from gdm.commands.subjects import SOLVER, add_run, load
 from gdm.errors import UnsupportedError, ValueRangeError
 from gdm.explorer.workbench import Workbench
 from gdm.solver import SOLVERS

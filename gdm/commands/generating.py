@@ -6,11 +6,11 @@ import argparse
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from gdm import checkpoint, config, model, rounds
 from gdm.backends.world import World
-from gdm.commands import add_backend, add_sampling, number, one_of, positive, whole
+from gdm.commands import add_model, add_sampling, number, one_of, positive, whole
 from gdm.config import ScheduleConfig
 from gdm.errors import ConfigError
 from gdm.sampling import check_guidance
@@ -29,12 +29,7 @@ def arguments(parser: argparse.ArgumentParser, solver: str) -> None:
     parser.add_argument("--guidance", type=number, default=1.0, metavar="W", help=guidance)
     batch = "images at once and process (as many as fit into a GPU, 64 elsewhere)"
     parser.add_argument("--batch", type=positive, metavar="N", help=batch)
-    older = "of this training step, if the run kept one (the latest)"
-    parser.add_argument("--checkpoint", type=whole, metavar="STEP", help=older)
-    add_backend(parser)
-    precisions = get_args(config.Precision)
-    precision = f"of the network: {', '.join(precisions)} (as trained)"
-    parser.add_argument("--precision", type=one_of(precisions), metavar="NAME", help=precision)
+    add_model(parser)
     compiling = f"the network: auto, on, off (auto: on a GPU, from {COMPILING} network calls)"
     parser.add_argument("--compile", type=one_of(("auto", "on", "off")), default="auto", metavar="WHEN", help=compiling)
 

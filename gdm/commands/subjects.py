@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
-from gdm import checkpoint, config, encoding, intake, latent_files, model
-from gdm.commands import add_backend, number, one_of, positive, step_budget, whole
+from gdm import checkpoint, encoding, intake, latent_files, model
+from gdm.commands import add_model, number, one_of, positive, step_budget, whole
 from gdm.encoding import Latents
 from gdm.errors import ConfigError
 from gdm.intake import Images
@@ -26,16 +25,6 @@ SHOWN = 4  # images of a source, unless asked for more
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add RUN."""
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, as `gdm train` makes it")
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add --checkpoint, --backend, --device and --precision."""
-    older = "of this training step, if the run kept one (the latest)"
-    parser.add_argument("--checkpoint", type=whole, metavar="STEP", help=older)
-    add_backend(parser)
-    precisions = get_args(config.Precision)
-    precision = f"of the network: {', '.join(precisions)} (as trained)"
-    parser.add_argument("--precision", type=one_of(precisions), metavar="NAME", help=precision)
 
 
 def add_solving(parser: argparse.ArgumentParser, solver: str | None = SOLVER) -> None:

@@ -6,10 +6,10 @@ import argparse
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from gdm import checkpoint, config, extractors, feature_cache, fidelity, intake, model, sweep
-from gdm.commands import add_backend, one_of, positive, whole
+from gdm.commands import add_model, one_of, positive, whole
 from gdm.commands.evaluate.inputs import pair, stem_of
 from gdm.errors import ConfigError, UnsupportedError
 from gdm.metrics import warn_of_bias
@@ -47,12 +47,7 @@ def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
     parser.add_argument(
         "--batch", type=positive, metavar="N", help="images at once (what fits into a GPU, 64 elsewhere)"
     )
-    older = "of this training step, if the run kept one (the latest)"
-    parser.add_argument("--checkpoint", type=whole, metavar="STEP", help=older)
-    add_backend(parser)
-    precisions = get_args(config.Precision)
-    precision = f"of the network: {', '.join(precisions)} (as trained)"
-    parser.add_argument("--precision", type=one_of(precisions), metavar="NAME", help=precision)
+    add_model(parser)
 
 
 def add_solver(parser: argparse.ArgumentParser, solver: str = "ab2") -> None:
