@@ -15,7 +15,7 @@ from pathlib import Path
 # things too, threads that wait for one another cost it a lot.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from gdm import GDMError, canvas, config, model, plots, training
+from gdm import GDMError, canvas, config, loading, plots, training
 
 CONFIG = Path("examples/configs/digits.toml")
 RUN = Path("runs/demo")
@@ -30,7 +30,7 @@ def main() -> None:
     say(f"   {summary.step} steps in {summary.seconds:.0f} s, loss {summary.loss:.3f}")
 
     say("2. generating 64 digits, 2 x 2 blocks one after another")
-    trained = model.load(RUN)
+    trained = loading.load(RUN)
     digits = trained.generate(64, seed=0, steps=64, solver="ab2", progress=True)
     canvas.image_grid(trained.backend.to_numpy(digits), RUN / "samples.png")
 

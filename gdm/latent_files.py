@@ -17,7 +17,8 @@ from gdm.config import to_dict
 from gdm.encoding import Latents
 from gdm.errors import CheckpointError, PartitionError
 from gdm.files import unreadable, write_atomic
-from gdm.model import Model, schedule_tensors
+from gdm.loading import schedule_tensors
+from gdm.model import Model
 from gdm.names import group_names
 from gdm.schedule import Schedule
 from gdm.version import VERSION

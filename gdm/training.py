@@ -19,8 +19,9 @@ from gdm import checkpoint
 from gdm.canvas import image_grid
 from gdm.config import Config
 from gdm.errors import TrainingError
+from gdm.loading import schedule_tensors
 from gdm.logbook import Logbook
-from gdm.model import Model, schedule_tensors
+from gdm.model import Model
 from gdm.preparation import Ready, batches, learning_rate, prepare, take_step
 from gdm.progress import training_bar
 from gdm.resume import open_run

@@ -11,7 +11,8 @@ import numpy as np
 import gdm
 from gdm import backends, checkpoint, training
 from gdm.config import Config, DataConfig, TrainingConfig, build_groupings, from_dict, to_dict
-from gdm.model import Model, schedule_tensors
+from gdm.loading import schedule_tensors
+from gdm.model import Model
 from property_tests.problems import random_network
 from property_tests.support import NAMES
 

@@ -49,6 +49,7 @@ LAYERS = (
     ("logbook", "sampling"),
     ("task",),
     ("model",),
+    ("loading",),
     ("rounds", "preparation", "intake", "analysis", "sweep"),
     ("encoding",),
     ("resume", "writers", "fidelity", "latent_files"),

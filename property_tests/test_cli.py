@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import gdm
-from gdm import checkpoint, cli, config, model, training, writers
+from gdm import checkpoint, cli, config, loading, training, writers
 from gdm.backends.torch import Torch
 from gdm.commands import evaluate, info
 from gdm.pixels import to_uint8
@@ -144,7 +144,7 @@ def test_samples_follow_other_schedules(folder: Path, capsys: pytest.CaptureFixt
     rows = {"kind": "rows", "groups": 2, "order": "random"}
     several = {**SMALL, "groupings": [rows], "training": {**SMALL["training"], "label_dropout": 0.1}}
     untrained(folder / "several", several)
-    loaded = model.load("several")
+    loaded = loading.load("several")
     fours = gdm.Schedule.blockwise((1, 8, 8), grid=(2, 2), order="spiral")
     twos = gdm.Schedule.rows((1, 8, 8), 2, order="bottom-to-top", intervals=[(0.4, 1), (0, 0.4)])
     changes = ["schedule.order=bottom-to-top", "schedule.intervals=[[0.4,1],[0,0.4]]"]

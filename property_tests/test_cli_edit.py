@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gdm import cli, editing, encoding, intake, latent_files, model
+from gdm import cli, editing, encoding, intake, latent_files, loading
 from gdm.completing import complete, known_first
 from gdm.pixels import to_uint8
 from property_tests.runs import SMALL, untrained
@@ -71,7 +71,7 @@ def near(got: np.ndarray, expected: np.ndarray) -> None:
     "line", ["decode bands FILE", "edit swap bands --latents FILE", "edit reconstruct bands --latents FILE"]
 )
 def test_latents_of_other_weights_are_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    loaded = model.load("bands")
+    loaded = loading.load("bands")
     found = encoding.encode(loaded, intake.read_images(loaded, "digits", limit=2), steps=3, solver="euler")
     argv = line.replace("FILE", "older.safetensors").split()
     for facts, words in (({"checkpoint": "0" * 64}, "encoded with other weights"), ({}, "")):
@@ -84,7 +84,7 @@ def test_images_are_encoded_and_decoded(capsys: pytest.CaptureFixture[str], monk
     output, _ = said(capsys, "encode", "bands", "a.png", "b.png", "--steps", "12", "--tol", "0.05")
     assert "12 steps: worst group" in output and re.search(r"^4:16 +12 +\d+  [\d.e-]+$", output, re.M)
     assert output.splitlines()[-1] == "bands/latents.safetensors"
-    loaded = model.load("bands")
+    loaded = loading.load("bands")
     latents = latent_files.read("bands/latents.safetensors", loaded)
     assert latents.names == ("a.png", "b.png") and latents.facts["tolerance"] == 0.05
     assert max(latents.errors or ()) <= 0.05 and latents.facts["checkpoint"]
@@ -115,7 +115,7 @@ def test_latents_of_another_run_are_refused(capsys: pytest.CaptureFixture[str]) 
 
 def test_each_edit_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
     """The arrays beside the picture are those of the function with the same choices."""
-    loaded = model.load("bands")
+    loaded = loading.load("bands")
     schedule = loaded.schedule
     pictures = intake.together([intake.read_images(loaded, name) for name in ("a.png", "b.png")])
     pair = encoding.encode(loaded, pictures, steps=9)
@@ -170,7 +170,7 @@ def test_completion_keeps_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
         original = np.asarray(picture)
     for column in (0, 2, 3):
         assert (held[0, column, 0, :, 4:] == original[:, 4:]).all()
-    loaded = model.load("blocks")
+    loaded = loading.load("blocks")
     images = intake.read_images(loaded, "a.png", label="3")
     near(held, to_uint8(complete(loaded, images, known_first(loaded, "right"), n=2, steps=6).images))
     said(capsys, "complete", "blocks", *options, "--mask", "right.png", "-o", "masked.png")

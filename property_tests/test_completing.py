@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import gdm
-from gdm import completing, model
+from gdm import completing, loading
 from gdm.completing import complete, kept, known_first
 from gdm.errors import UnsupportedError, ValueRangeError
 from gdm.intake import Images
+from gdm.model import Model
 from gdm.pixels import to_uint8, to_unit
 from property_tests.runs import BACKENDS, SMALL, conditional, exact, smooth, untrained
 from property_tests.support import agree, refused, same_bits
@@ -99,9 +100,9 @@ GROUPED = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> model.Model:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """Return a run of three groupings: rows top first, columns in random orders, a cascade, finer rows bottom first."""
-    return model.load(untrained(tmp_path_factory.mktemp("grouped") / "run", GROUPED), "torch", "cpu")
+    return loading.load(untrained(tmp_path_factory.mktemp("grouped") / "run", GROUPED), "torch", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> model.Model:
     ],
 )
 def test_the_order_is_one_that_was_trained_if_there_is_one(
-    run: model.Model, region: str, taught: bool, count: int, k: int
+    run: Model, region: str, taught: bool, count: int, k: int
 ) -> None:
     """Among all groupings of a run; the known groups come first, and are the region's pixels."""
     known = known_first(run, region)
@@ -136,7 +137,7 @@ def test_the_order_is_one_that_was_trained_if_there_is_one(
     assert kept(known, images.images, made) == (int(wanted.sum()), 0, 0.0)
 
 
-def test_numbers_are_of_one_grouping(run: model.Model) -> None:
+def test_numbers_are_of_one_grouping(run: Model) -> None:
     assert known_first(run, [0]).name == "r0" and known_first(run, "0,2", grouping=1).name == "c0, c2"
     with refused(ValueRangeError, "0 to 1", "got '3'"):
         known_first(run, "3")
@@ -144,7 +145,7 @@ def test_numbers_are_of_one_grouping(run: model.Model) -> None:
         known_first(run, "top", grouping=4)
 
 
-def test_regions_that_no_grouping_has(run: model.Model) -> None:
+def test_regions_that_no_grouping_has(run: Model) -> None:
     with refused(ValueRangeError, "top, bottom", "got 'centre'"):
         known_first(run, "centre")
     with refused(ValueRangeError, "got all of them", "nothing is left"):

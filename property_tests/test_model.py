@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdm
-from gdm import checkpoint, errors, model
+from gdm import checkpoint, errors, loading
+from gdm.model import Model
 from property_tests.runs import BACKENDS, SMALL, conditional, exact, mixture, smooth, trained, untrained
 from property_tests.support import agree, refused, same_bits
 
@@ -28,8 +29,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(run: Path) -> model.Model:
-    return model.load(run)
+def loaded(run: Path) -> Model:
+    return loading.load(run)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -83,7 +84,7 @@ def test_a_network_of_a_refinement_serves_every_grouping_in_every_call() -> None
 
 def test_a_run_of_several_groupings_is_loaded_on_their_refinement(tmp_path: Path) -> None:
     rows, columns = {"kind": "rows", "groups": 2, "order": "random"}, {"kind": "columns", "groups": 2}
-    one = model.load(untrained(tmp_path / "run", {**SMALL, "schedule": rows, "groupings": [columns]}))
+    one = loading.load(untrained(tmp_path / "run", {**SMALL, "schedule": rows, "groupings": [columns]}))
     first, second = gdm.Schedule.rows((1, 8, 8), 2), gdm.Schedule.columns((1, 8, 8), 2)
     assert one.schedule == first and one.groups == gdm.Partition.refine(first.partition, second.partition)
     z = one.backend.asarray(gdm.draw_latents(0, range(2), one.schedule.shape))
@@ -101,7 +102,7 @@ def test_a_run_of_several_groupings_is_loaded_on_their_refinement(tmp_path: Path
     del described["config"]["groupings"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(described))
     with refused(errors.CheckpointError, "schedule.labels"):
-        model.load(tmp_path / "run")
+        loading.load(tmp_path / "run")
 
 
 @settings(max_examples=8)
@@ -170,7 +171,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved() -> None:
         replace(one, network=never).generate(2, steps=4)
 
 
-def test_a_compiled_network_sees_one_shape(loaded: model.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_network_sees_one_shape(loaded: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
 
     def compiling(network: Any) -> Any:
@@ -232,7 +233,7 @@ def test_masked_models_keep_earlier_groups_to_the_bit() -> None:
     assert (after[:, later] != before[:, later]).all()
 
 
-def test_loading_gives_the_averaged_weights(run: Path, loaded: model.Model) -> None:
+def test_loading_gives_the_averaged_weights(run: Path, loaded: Model) -> None:
     saved = checkpoint.latest(run)
     averages = {name[4:]: value for name, value in saved.tensors.items() if name.startswith("ema.")}
     parameters = loaded.backend.export_parameters(loaded.network)
@@ -240,34 +241,32 @@ def test_loading_gives_the_averaged_weights(run: Path, loaded: model.Model) -> N
     for name, value in averages.items():
         same_bits(parameters[name], value, name)
     assert loaded.step == saved.step == SMALL["training"]["steps"]
-    same_bits(loaded.generate(2, steps=4), model.load(str(run)).generate(2, steps=4))
+    same_bits(loaded.generate(2, steps=4), loading.load(str(run)).generate(2, steps=4))
     assert loaded.generate(1, steps=4).requires_grad is False
 
 
 def test_any_step_that_has_a_checkpoint_can_be_loaded(run: Path) -> None:
     for step in checkpoint.steps(run):
-        older = model.load(run, step=step)
+        older = loading.load(run, step=step)
         assert older.step == step
         parameters, saved = older.backend.export_parameters(older.network), checkpoint.load(run, step).tensors
         for name, value in parameters.items():
             same_bits(value, saved[f"ema.{name}"], name)
     with refused(errors.CheckpointError, "one of (2, 3), got 1"):
-        model.load(run, step=1)
+        loading.load(run, step=1)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-5), ("bfloat16", 0.1)])
-def test_the_network_computes_in_another_precision(
-    run: Path, loaded: model.Model, precision: str, tolerance: float
-) -> None:
+def test_the_network_computes_in_another_precision(run: Path, loaded: Model, precision: str, tolerance: float) -> None:
     """The images are those of float32, to its rounding or that of bfloat16 (2^-8 a product), and not to the bit."""
-    other = model.load(run, precision=precision)
+    other = loading.load(run, precision=precision)
     images, expected = other.generate(2, steps=4), loaded.generate(2, steps=4)
     assert other.backend.precision == precision
     agree(images, expected, tolerance)
     assert (np.asarray(images) != np.asarray(expected)).any()
 
 
-def test_classes_are_given_by_number_or_name_and_taken_in_turn(loaded: model.Model) -> None:
+def test_classes_are_given_by_number_or_name_and_taken_in_turn(loaded: Model) -> None:
     def generate(labels: Any) -> Any:
         return loaded.generate(3, steps=4, first=9, labels=labels)
 
@@ -281,12 +280,12 @@ def test_classes_are_given_by_number_or_name_and_taken_in_turn(loaded: model.Mod
     ("labels", "words"),
     [("seven", ("'seven'", "0 to 9")), (10, ("10",)), (-1, ("-1",)), ([1, 2], ("1 or 3", "got 2"))],
 )
-def test_classes_that_are_not_there_are_refused(loaded: model.Model, labels: Any, words: tuple[str, ...]) -> None:
+def test_classes_that_are_not_there_are_refused(loaded: Model, labels: Any, words: tuple[str, ...]) -> None:
     with refused(errors.ValueRangeError, "labels", *words):
         loaded.generate(3, steps=4, labels=labels)
 
 
-def test_what_does_not_fit_is_refused(loaded: model.Model) -> None:
+def test_what_does_not_fit_is_refused(loaded: Model) -> None:
     with refused(errors.ShapeError, "(batch, 1, 8, 8)", "(2, 3, 8, 8)"):
         loaded.encode(np.zeros((2, 3, 8, 8), np.float32), labels=0)
     with refused(errors.DTypeError, "uint8"):
@@ -303,14 +302,14 @@ def test_what_does_not_fit_is_refused(loaded: model.Model) -> None:
 
 def test_folders_that_are_no_whole_runs_are_refused(run: Path, tmp_path: Path) -> None:
     with refused(errors.CheckpointError, "no folder", "gdm train"):
-        model.load(tmp_path / "nothing")
+        loading.load(tmp_path / "nothing")
     with refused(errors.CheckpointError, "no run.json"):
-        model.load(tmp_path)
+        loading.load(tmp_path)
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copy(run / "run.json", bare)
     with refused(errors.CheckpointError, "expected a checkpoint, got none"):
-        model.load(bare)
+        loading.load(bare)
 
 
 @pytest.mark.parametrize(
@@ -329,11 +328,11 @@ def test_a_run_whose_description_was_changed_is_refused(
     described["config"][section][key] = value
     (changed / "run.json").write_text(json.dumps(described))
     with refused(errors.CheckpointError, *words):
-        model.load(changed)
+        loading.load(changed)
 
 
 def test_backends_and_devices_that_are_not_there_are_refused(run: Path) -> None:
     with refused(errors.BackendError, "'torhc'", "'torch'"):
-        model.load(run, backend="torhc")
+        loading.load(run, backend="torhc")
     with refused(errors.BackendError, "device"):
-        model.load(run, device="cuda:77")
+        loading.load(run, device="cuda:77")

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import gdm
-from gdm import Schedule, architecture, backends, errors, model, training
+from gdm import Schedule, architecture, backends, errors, loading, training
 from gdm.backends import unet
 from gdm.backends.numpy import convolve
 from gdm.config import NetworkConfig, from_dict
@@ -281,7 +281,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("on", OTHERS)
 def test_a_run_of_torch_is_sampled_by_any_backend(run: Path, on: str) -> None:
     """The same images from the same seeds, after 64 steps; with guidance, in another order; and back to latents."""
-    theirs, ours = (model.load(run, backend=name, device="cpu", precision="float32") for name in ("torch", on))
+    theirs, ours = (loading.load(run, backend=name, device="cpu", precision="float32") for name in ("torch", on))
     host = ours.backend.to_numpy
     images = host(ours.generate(3, steps=64, batch=2))
     agree(images, theirs.generate(3, steps=64), 1e-4)
@@ -299,10 +299,10 @@ def test_a_run_of_torch_is_sampled_by_any_backend(run: Path, on: str) -> None:
 def test_a_precision_that_a_backend_does_not_have_is_float32_unless_asked_for(run: Path) -> None:
     for on in BACKENDS:
         expected = "float32" if on == "numpy" else "bfloat16"
-        assert model.load(run, backend=on, device="cpu").backend.precision == expected
-        assert model.load(run, backend=on, device="cpu", precision="float64").backend.precision == "float64"
+        assert loading.load(run, backend=on, device="cpu").backend.precision == expected
+        assert loading.load(run, backend=on, device="cpu", precision="float64").backend.precision == "float64"
     with refused(errors.BackendError, "precision", "'bfloat16'"):
-        model.load(run, backend="numpy", device="cpu", precision="bfloat16")
+        loading.load(run, backend="numpy", device="cpu", precision="bfloat16")
 
 
 def test_a_program_serves_every_seed_and_batch() -> None:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from gdm import checkpoint, config, model, rounds
+from gdm import checkpoint, config, loading, rounds
 from gdm.backends.world import World
 from gdm.commands import add_model, add_sampling, number, one_of, positive, whole
 from gdm.config import ScheduleConfig
 from gdm.errors import ConfigError
+from gdm.model import Model
 from gdm.sampling import check_guidance
 from gdm.schedule import Schedule
 
@@ -38,7 +39,7 @@ class Chosen(NamedTuple):
     """A run's model, and the schedule to sample it with."""
 
     args: argparse.Namespace
-    model: model.Model
+    model: Model
     section: ScheduleConfig
     schedule: Schedule
 
@@ -52,7 +53,7 @@ class Chosen(NamedTuple):
         """Return how many of `count` images each process makes at once."""
         return self.args.batch or rounds.batch_of(self.model, count, self.args.guidance, world)
 
-    def compiled(self, count: int, batch: int, world: World) -> model.Model:
+    def compiled(self, count: int, batch: int, world: World) -> Model:
         """Return the model, with its network compiled if that is asked for, or pays for so many images."""
         when, backend = self.args.compile, self.model.backend
         pays = backend.device.startswith("cuda") and self.calls() * -(-count // (batch * world.size)) >= COMPILING
@@ -107,7 +108,7 @@ def chosen(args: argparse.Namespace, overrides: Sequence[str]) -> Chosen:
 
     Raises: ConfigError, CheckpointError, BackendError, PartitionError, UnsupportedError, ValueRangeError
     """
-    loaded = model.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
+    loaded = loading.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
     section = _section(loaded.spec, args.grouping, overrides)
     schedule = config.build_schedule(section, loaded.schedule.shape)
     loaded.parents(schedule)

@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from gdm import checkpoint, config, data, diagrams, model, plots
+from gdm import checkpoint, config, data, diagrams, loading, plots
 from gdm.canvas import FORMATS, checked_name
 from gdm.commands import add_backend, add_sampling, one_of, positive
 from gdm.errors import ConfigError
@@ -55,12 +55,12 @@ def _basis(args: argparse.Namespace, output: Path) -> None:
 
 
 def _process(args: argparse.Namespace, output: Path) -> None:
-    loaded = model.load(args.path, args.backend, args.device)
+    loaded = loading.load(args.path, args.backend, args.device)
     plots.process(loaded, output, n=args.n, seed=args.seed, steps=args.steps, solver=args.solver)
 
 
 def _groups(args: argparse.Namespace, output: Path) -> None:
-    loaded = model.load(args.path, args.backend, args.device)
+    loaded = loading.load(args.path, args.backend, args.device)
     plots.group_variation(loaded, output, seed=args.seed, steps=args.steps, solver=args.solver)
 
 

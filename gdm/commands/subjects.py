@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gdm import checkpoint, encoding, intake, latent_files, model
+from gdm import checkpoint, encoding, intake, latent_files, loading
 from gdm.commands import add_model, number, one_of, positive, step_budget, whole
 from gdm.encoding import Latents
 from gdm.errors import ConfigError
@@ -83,7 +83,7 @@ def add_output(parser: argparse.ArgumentParser, name: str) -> None:
 
 def load(args: argparse.Namespace) -> Model:
     """Load the run of a command, and refuse guidance that it has not learnt."""
-    loaded = model.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
+    loaded = loading.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
     guidance = getattr(args, "guidance", None)
     check_guidance(1.0 if guidance is None else guidance, loaded.classes, loaded.spec.training.label_dropout)
     return loaded

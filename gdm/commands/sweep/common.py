@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gdm import checkpoint, config, extractors, feature_cache, fidelity, intake, model, sweep
+from gdm import checkpoint, config, extractors, feature_cache, fidelity, intake, loading, sweep
 from gdm.commands import add_model, one_of, positive, whole
 from gdm.commands.evaluate.inputs import pair, stem_of
 from gdm.errors import ConfigError, UnsupportedError
 from gdm.metrics import warn_of_bias
+from gdm.model import Model
 from gdm.scores import Error, Frechet
 from gdm.solver import SOLVERS, Steps
 from gdm.sweep import Point, Score
@@ -60,15 +61,15 @@ class Opened(NamedTuple):
     """A run, and where its sweep goes."""
 
     args: argparse.Namespace
-    model: model.Model
+    model: Model
     stem: Path
 
 
 def opened(args: argparse.Namespace, name: str) -> Opened:
-    """Load the run. Raises: UnsupportedError for several processes, which would write one table; as `model.load`"""
+    """Load the run. Raises: UnsupportedError for several processes, which would write one table; as `loading.load`"""
     stem = stem_of(args, f"sweep-{name}")
     _check_given(args)
-    loaded = model.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
+    loaded = loading.load(args.run, args.backend, args.device, args.precision, args.checkpoint)
     if (size := loaded.backend.world().size) > 1:
         raise UnsupportedError(f"sweep: expected one process, got {size}; start it without torchrun")
     return Opened(args, loaded, stem)
