@@ -20,8 +20,7 @@ from gdm import sweep, sweep_figures
 def main() -> None:
     parser = shared.parser(__doc__, "digits_orders.toml", n=400, steps=27, solver="ab2", seed=0)
     parser.add_argument("--orders", type=int, default=16, help="random orders (16; the paper's: 100)")
-    parser.add_argument("--repeats", type=int, default=3, help="seeds (3)")
-    args = parser.parse_args()
+    args = shared.measured(parser, repeats=3).parse_args()
     model = shared.trained(args)
     points = sweep.orders(model.schedule, args.orders, 0, args.steps, args.solver)
     rows = shared.swept(args, "fig05_orders", model, points)

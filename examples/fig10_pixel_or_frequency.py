@@ -22,8 +22,7 @@ def main() -> None:
     parser = shared.parser(__doc__, "digits_bands.toml", n=500, steps=48, solver="ab2", seed=0)
     parser.add_argument("--frequency", default="digits_bands_frequency.toml", help="config of the other run")
     parser.add_argument("--frequency-run", type=shared.Path, help="the other run (runs/NAME OF THE CONFIG)")
-    parser.add_argument("--repeats", type=int, default=3, help="seeds (3)")
-    args = parser.parse_args()
+    args = shared.measured(parser, repeats=3).parse_args()
     other = copy.copy(args)
     other.config, other.run = shared.CONFIGS / args.frequency, args.frequency_run
     figure, axes = shared.grid(1, 2, cell=3.6)
@@ -33,8 +32,8 @@ def main() -> None:
         sampling = {"steps": args.steps, "solver": args.solver}
         made = model.backend.to_numpy(model.generate(36, seed=args.seed, **sampling))
         show_sheet(one, lay_out(in_rows(pictures(made), 6, 0)))
-        distance, point = shared.frechet(model, args.n), Point(name, model.schedule, args.steps, args.solver)
-        numbers[name] = [distance(model, point, args.seed + i) for i in range(args.repeats)]
+        distance, point = shared.frechet(args, model), Point(name, model.schedule, args.steps, args.solver)
+        numbers[name] = [distance(shared.fast(model), point, args.seed + i) for i in range(args.repeats)]
         one.set_title(f"{name}: Fréchet distance {np.mean(numbers[name]):.2f}", fontsize="medium")
     shared.save(figure, args, "fig10_pixel_or_frequency", numbers)
 

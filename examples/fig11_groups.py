@@ -20,8 +20,7 @@ from gdm.groupings import Groupings
 def main() -> None:
     parser = shared.parser(__doc__, "digits_groupings.toml", n=500, solver="euler", seed=0)
     parser.add_argument("--calls", type=int, nargs="+", default=[8, 16, 32, 64], help="(8 16 32 64)")
-    parser.add_argument("--repeats", type=int, default=2, help="seeds (2)")
-    args = parser.parse_args()
+    args = shared.measured(parser, repeats=2).parse_args()
     model = shared.trained(args)
     sections = (model.spec.schedule, *model.spec.groupings)
     members = build_groupings(model.spec, model.schedule.shape).members

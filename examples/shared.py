@@ -27,14 +27,16 @@ import gdm
 from gdm import canvas, checkpoint, config, data, extractors, feature_cache, fidelity, panels, pixels, training
 from gdm.config import Config
 from gdm.errors import ConfigError
+from gdm.feature_cache import Features
 from gdm.figures import PALETTE
 from gdm.files import write_json
+from gdm.metrics import frechet_distance
 from gdm.model import Model
 from gdm.oracle import GaussianMixture
 from gdm.scores import Frechet
 from gdm.sweep import Point, sweep
 
-__all__ = ["PALETTE", "ConfigError", "Path", "argparse", "extractors"]  # for the scripts
+__all__ = ["PALETTE", "ConfigError", "Path", "argparse"]  # for the scripts
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -100,19 +102,52 @@ def unit(images: np.ndarray) -> np.ndarray:
     return pixels.to_unit(images)
 
 
-def frechet(model: Model, n: int) -> Frechet:
-    """Return the Frechet distance of n images to the run's data: by pixels up to 16 x 16, else by EfficientNet-Lite0."""
-    name = "pixels" if model.schedule.shape[-1] <= 16 else "efficientnet-lite0"
-    extractor, dataset = extractors.get(name), data.load(replace(model.spec.data, labels=False))
-    features = fidelity.of_data(dataset, extractor, cache=feature_cache.default_folder(), progress=True)
-    return Frechet(extractor, features, {"hash": dataset.hash, "count": len(dataset)}, n, batch=256)
+def measured(parser: argparse.ArgumentParser, repeats: int) -> argparse.ArgumentParser:
+    """Add what scripts take that measure Frechet distances; repeats: seeds, by default."""
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"seeds ({repeats})")
+    parser.add_argument("--reference", type=int, default=5000, help="real images to compare with, 0: all (5000)")
+    return parser
+
+
+def frechet(args: argparse.Namespace, model: Model) -> Frechet:
+    """Return the Frechet distance of --n images to --reference of the run's data, as a score for `gdm.sweep`."""
+    features, about = _features(model, args.reference)
+    return Frechet(_extractor(model), features, about, args.n, batch=256)
+
+
+def floor(args: argparse.Namespace, model: Model) -> float:
+    """Return the Frechet distance of --n real images to --reference of them; NaN where there are no more than --n."""
+    own, about = _features(model, args.n)
+    known, _ = _features(model, args.reference)
+    return frechet_distance(own.moments, known.moments) if about["count"] < about["available"] else float("nan")
+
+
+def _extractor(model: Model) -> extractors.Extractor:
+    """Return the features of the examples: pixels up to 16 x 16, else those of EfficientNet-Lite0."""
+    return extractors.get("pixels" if model.schedule.shape[-1] <= 16 else "efficientnet-lite0")
+
+
+def _features(model: Model, count: int) -> tuple[Features, dict[str, Any]]:
+    """Return features of `count` real images, always the same ones (0, or too many: all), and what they are."""
+    dataset = data.load(replace(model.spec.data, labels=False))
+    count = min(count or len(dataset), len(dataset))
+    cache = feature_cache.default_folder()
+    found = fidelity.of_data(dataset, _extractor(model), count=count, cache=cache, progress=True)
+    return found, {"hash": dataset.hash, "count": count, "available": len(dataset)}
 
 
 def swept(args: argparse.Namespace, name: str, model: Model, points: Sequence[Point]) -> list[dict[str, str]]:
     """Measure every point with --repeats seeds, in a table that a stopped script goes on with; see `gdm.sweep`."""
     seeds, path = range(args.seed, args.seed + args.repeats), args.out / f"{name}.csv"
     recipe = {"config": config.to_dict(model.spec), "step": model.step}
-    return sweep(model, points, seeds, frechet(model, args.n), path, recipe, told=lambda row: print(row, flush=True))
+    return sweep(
+        fast(model), points, seeds, frechet(args, model), path, recipe, told=lambda row: print(row, flush=True)
+    )
+
+
+def fast(model: Model) -> Model:
+    """Return the model compiled, where many images from it will pay for that: on a GPU."""
+    return model if model.backend.device == "cpu" else model.compiled()
 
 
 def grid(rows: int, columns: int, cell: float = 1.75, **shared: bool) -> tuple[Any, np.ndarray]:

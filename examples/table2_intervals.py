@@ -31,9 +31,8 @@ PAPER = (
 
 def main() -> None:
     parser = shared.parser(__doc__, "digits_bands.toml", n=500, steps=24, solver="euler", seed=0)
-    parser.add_argument("--repeats", type=int, default=1, help="seeds (1)")
     parser.add_argument("--train-steps", type=int, default=400, help="of each of the five runs; 0: the config's (400)")
-    args = parser.parse_args()
+    args = shared.measured(parser, repeats=1).parse_args()
     table = np.empty((len(TRAINING), len(sweep.PAPER)))
     for row, ends in enumerate(TRAINING):
         times = [0.0, *ends, 1.0]

@@ -144,6 +144,14 @@ def test_orders_are_swept(runs: dict[str, Path], tmp_path: Path, monkeypatch: py
     assert found["best"] <= found["worst"]
 
 
+def test_groupings_are_compared(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["--run", runs["digits_groupings"], "--steps", 2, "--repeats", 1, "--n", 80, "--reference", 100]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = call("table1_groupings", tmp_path, monkeypatch, *given)
+    assert found["table1_groupings"]["real"] > 0
+    assert [found["table1_groupings"][name]["paper"] for name in ("CDM", "CDM-inv")] == [14.03, 13.70]
+
+
 def test_a_run_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first call trains the config in runs/NAME, the next one takes what is there."""
     monkeypatch.chdir(tmp_path)
