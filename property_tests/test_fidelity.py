@@ -369,12 +369,48 @@ def test_images_that_are_there_give_the_number_of_the_run(folder: Path, capsys: 
         assert cli.main(sample) == 0
         capsys.readouterr()
         evaluated(
-            capsys, name, "--reference", "digits", "--extractor", "pixels", "--kid-subsets", "3", "-o", "own.json"
+            capsys, name, "--reference", "digits", "--extractor", "pixels", "--kid-subsets", "3", "-o", f"{name}.json"
         )
-        got = json.loads((folder / "own.json").read_text())
+        got = json.loads((folder / f"{name}.json").read_text())
         agree(got["frechet"]["mean"], expected["frechet"]["mean"], 1e-9)
         agree(got["kernel"]["mean"], expected["kernel"]["mean"], 1e-9)
         assert ("recipe" in got["images"]) == (name == "made") and got["images"]["n"] == 70
+
+
+@pytest.mark.usefixtures("here")
+def test_a_report_goes_on_and_is_never_written_over(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds that are there are not generated again; other settings go to another file, or are refused with -o."""
+    short = ("run", *OPTIONS, "-o", "kept/report.json")
+    evaluated(capsys, *short, "--repeats", "1")
+    first = json.loads((folder / "kept" / "report.json").read_text())
+    drawn = []
+    monkeypatch.setattr(
+        fidelity, "of_model", lambda *a, of=fidelity.of_model, **k: drawn.append(k["seed"]) or of(*a, **k)
+    )
+    output, _ = evaluated(capsys, *short, "--repeats", "2")
+    second = json.loads((folder / "kept" / "report.json").read_text())
+    assert drawn == [6] and second["seeds"] == [5, 6] and "(as in kept/report.json)" in output
+    for name in ("frechet", "kernel"):
+        assert second[name]["values"][0] == first[name]["values"][0]
+    assert second["kernel"]["deviations_of_subsets"][0] == first["kernel"]["deviations_of_subsets"][0]
+    for words, told in (
+        (("--solver", "ab2"), "images.solver = 'euler', as there, got 'ab2'"),
+        (("--reference-n", "900"), "reference.count = 1797, as there, got 900"),
+        (("--kid-subsets", "4"), "kid_subsets = 3, as there, got 4"),
+    ):
+        _, errors = evaluated(capsys, *short, "--repeats", "1", *words, status=2)
+        assert told in errors and "-o" in errors
+    assert json.loads((folder / "kept" / "report.json").read_text()) == second
+    (folder / "kept" / "notes.json").write_text('{"mine": 1}')
+    _, errors = evaluated(capsys, *short[:-1], "kept/notes.json", status=2)
+    assert "no report" in errors
+    for solver, name in (("ab2", "frechet-pixels"), ("heun", "frechet-pixels-2"), ("ab2", "frechet-pixels")):
+        output, _ = evaluated(capsys, "run", *OPTIONS, "--repeats", "1", "--seed", "11", "--solver", solver)
+        assert output.splitlines()[-1] == f"run/{name}.json"
+        assert json.loads((folder / "run" / f"{name}.json").read_text())["images"]["solver"] == solver
+    assert drawn == [6, 11, 11]
 
 
 @pytest.mark.usefixtures("here")
@@ -390,7 +426,7 @@ def test_too_few_images_are_told_before_they_are_made(
         raise ValueRangeError("stopped")
 
     monkeypatch.setattr(fidelity, "of_model", stopped)
-    _, errors = evaluated(capsys, "run", *few, status=2)
+    _, errors = evaluated(capsys, "run", *few, "--seed", "9", status=2)
     assert "9 features in 64 dimensions" in errors and errors.endswith("gdm: stopped\n")
 
 

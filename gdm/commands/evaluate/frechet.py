@@ -16,13 +16,17 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gdm import data, extractors, feature_cache, fidelity, intake, sources
+import numpy as np
+
+from gdm import data, extractors, feature_cache, fidelity, intake, rounds, sources
 from gdm.canvas import checked_name
 from gdm.commands import generating, one_of, positive, whole
 from gdm.commands.evaluate import inputs, report
+from gdm.commands.evaluate.kept import Kept, begun
 from gdm.config import DataConfig
 from gdm.errors import ConfigError, DataError, nearest
 from gdm.extractors import Extractor
@@ -59,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kid-subsets", type=_none_or_several, default=100, metavar="N", help=subsets)
     cache = "where features of real images are kept ($XDG_CACHE_HOME/gdm, or ~/.cache/gdm)"
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help=cache)
-    output = "the report, as JSON (frechet-EXTRACTOR.json, in the folder of a run)"
+    output = "the report, as JSON; one of the same measurement is gone on with (RUN/frechet-EXTRACTOR.json, or -2, ...)"
     parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help=output)
     generating.arguments(parser, solver="euler")
 
@@ -91,32 +95,41 @@ class _Reference(NamedTuple):
 
 def _of_run(args: argparse.Namespace) -> int:
     """Generate images of each seed, measure each set, and write the report anew after each."""
-    output = checked_name(args.output or args.run / f"frechet-{args.extractor}.json", (".json",))
+    output = _output(args)
     settings, others = inputs.split(args.overrides)
     chosen = generating.chosen(args, others)
     model, world = chosen.model, chosen.model.backend.world()
     extractor = _extractor(args)
     n, repeats = args.n or GENERATED, args.repeats or 3
-    real = None
+    there: Kept = Kept(Path(), [])
+    real: _Reference | None = None
+    conditions: dict[str, Any] = {}
     if world.rank == 0:
         chosen.warn_of_untaught()
         spec = intake.reading(model.spec.data, args.reference, settings)
         real = _reference(args, spec, extractor, model.schedule.shape, n)
+        conditions = report.conditions(_made(chosen, n), real.about, extractor, args.kid_subsets)
+        there = begun(output, args.run / f"frechet-{args.extractor}.json", conditions)
         print(f"images     {n} per seed of {args.run}, after {model.step} training steps")
         print(f"schedule   {chosen.described()}\nsampling   {chosen.solving()}")
         print(report.heading(real.about, extractor), flush=True)
+    rows = list(there.rows)
+    for row in rows:
+        print(f"{report.line(row)}   (as in {there.path})", flush=True)
+    wanted = range(args.seed, args.seed + repeats)
+    done = {row.seed for row in rows}
+    missing = rounds.as_first(np.array([seed not in done for seed in wanted]), world) > 0.5
     batch = chosen.batch(n, world)
-    compiled = chosen.compiled(n * repeats, batch, world)
+    compiled = chosen.compiled(n * int(missing.sum()), batch, world)
     common = {"batch": batch, "extractor_batch": args.extractor_batch, "world": world, **chosen.how()}
-    rows: list[report.Row] = []
-    for seed in range(args.seed, args.seed + repeats):
+    for seed in itertools.compress(wanted, missing):
         own = fidelity.of_model(compiled, n, extractor, seed=seed, progress=True, **common)
         if own is not None and real is not None:
             rows.append(report.Row(seed, fidelity.compare(own, real.features, subsets=args.kid_subsets)))
-            write_json(output, report.content(_made(chosen, n), real.about, extractor, rows))
+            write_json(there.path, report.content(conditions, rows))
             print(report.line(rows[-1]), flush=True)
     if real is not None:
-        print(f"{report.ending(rows)}\n{output}")
+        print(f"{report.ending(rows)}\n{there.path}")
     return 0
 
 
@@ -130,7 +143,7 @@ def _made(chosen: generating.Chosen, n: int) -> dict[str, Any]:
 
 def _of_images(args: argparse.Namespace) -> int:
     """Measure images that are there."""
-    output = checked_name(args.output or Path(f"{args.run.name}-frechet-{args.extractor}.json"), (".json",))
+    output = _output(args)
     opened = _opened(args.run)
     _check_given(args)
     found = data.read(opened, DataConfig(source=str(args.run)), progress=True)
@@ -140,16 +153,24 @@ def _of_images(args: argparse.Namespace) -> int:
     real = _reference(args, spec, extractor, found.shape, count)
     print(f"images     {count} of {args.run}, SHA-256 {found.hash[:16]}...")
     print(report.heading(real.about, extractor), flush=True)
-    own = fidelity.of_data(found, extractor, count=count, batch=args.extractor_batch, progress=True)
-    row = report.Row(None, fidelity.compare(own, real.features, subsets=args.kid_subsets))
     record = args.run / RECORD
     made = {"images": str(args.run), "hash": found.hash, "n": count, "available": len(found)}
     if record.is_file():
         made["recipe"] = read_json(record)
-    write_json(output, report.content(made, real.about, extractor, [row]))
-    print(report.line(row))
-    print(output)
+    conditions = report.conditions(made, real.about, extractor, args.kid_subsets)
+    path, rows = begun(output, Path(f"{args.run.name}-frechet-{args.extractor}.json"), conditions)
+    if not rows:
+        own = fidelity.of_data(found, extractor, count=count, batch=args.extractor_batch, progress=True)
+        rows = [report.Row(None, fidelity.compare(own, real.features, subsets=args.kid_subsets))]
+        write_json(path, report.content(conditions, rows))
+    print(report.line(rows[0]))
+    print(path)
     return 0
+
+
+def _output(args: argparse.Namespace) -> Path | None:
+    """Return what -o says. Raises: ValueRangeError for another kind of file, before anything is done"""
+    return None if args.output is None else checked_name(args.output, (".json",))
 
 
 def _extractor(args: argparse.Namespace) -> Extractor:

@@ -21,11 +21,22 @@ class Row(NamedTuple):
     distances: Distances
 
 
-def content(
-    images: Mapping[str, Any], reference: Mapping[str, Any], extractor: Extractor, rows: Sequence[Row]
+def conditions(
+    images: Mapping[str, Any], reference: Mapping[str, Any], extractor: Extractor, kid_subsets: int
 ) -> dict[str, Any]:
-    """Return the report for `write_json`: distances of every repeat, mean and deviation, and what they depend on."""
+    """Return all that a number depends on, besides its seed."""
     by = {"name": extractor.name, "about": extractor.about, "sha256": extractor.sha256, "device": extractor.device}
+    return {
+        "images": dict(images),
+        "reference": dict(reference),
+        "extractor": by,
+        "kid_subsets": kid_subsets,
+        "versions": {"gdm": VERSION, **_versions()},
+    }
+
+
+def content(conditions: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the report for `write_json`: distances of every repeat, mean and deviation, and what they depend on."""
     kernels = [row.distances.kernel for row in rows if row.distances.kernel is not None]
     result: dict[str, Any] = {"frechet": _summarised([row.distances.frechet for row in rows])}
     if kernels:
@@ -36,11 +47,8 @@ def content(
         **result,
         "seeds": [row.seed for row in rows if row.seed is not None],
         "repeats": len(rows),
-        "images": dict(images),
-        "reference": dict(reference),
-        "extractor": by,
+        **conditions,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"gdm": VERSION, **_versions()},
     }
 
 

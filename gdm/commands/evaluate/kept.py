@@ -1,0 +1,82 @@
+"""Reports that are there: the same measurement goes on from its seeds, and another one is never written over."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gdm.commands.evaluate.report import Row
+from gdm.errors import CheckpointError, ConfigError
+from gdm.fidelity import Distances
+from gdm.files import read_json
+from gdm.metrics import KernelDistance
+
+PLACES = ("run", "images", "source")  # where things lie: their hashes say what they are
+
+
+class Kept(NamedTuple):
+    """Where a report goes, and the repeats that it holds by now."""
+
+    path: Path
+    rows: list[Row]
+
+
+def begun(given: Path | None, default: Path, wanted: Mapping[str, Any]) -> Kept:
+    """Find the place of a report whose numbers depend on `wanted`, as `report.conditions` says.
+
+    given: the file that was asked for; None takes the default, or the first of NAME-2, NAME-3, ... that holds no other
+        measurement
+
+    Raises: ConfigError for a given file that holds something else
+    """
+    if given is not None:
+        rows, gap = _read(given, wanted)
+        if gap:
+            raise ConfigError(f"{given} holds {gap}; choose another name (-o)")
+        return Kept(given, rows)
+    for number in itertools.count(1):
+        path = default if number == 1 else default.with_name(f"{default.stem}-{number}{default.suffix}")
+        rows, gap = _read(path, wanted)
+        if not gap:
+            return Kept(path, rows)
+    raise AssertionError("numbers do not end")
+
+
+def _read(path: Path, wanted: Mapping[str, Any]) -> tuple[list[Row], str]:
+    """Return the repeats of a report, and in words what else it measured; no repeats and no words for no file."""
+    if not path.exists():
+        return [], ""
+    try:
+        there = read_json(path)
+        rows = list(_rows(there))
+    except (CheckpointError, KeyError, TypeError):
+        return [], "no report that can be gone on with"
+    now = json.loads(json.dumps(dict(wanted)))
+    for key, value in now.items():
+        before = there.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            names = [name for name in {**value, **before} if name not in PLACES and before.get(name) != value.get(name)]
+            if names:
+                return [], _gap(f"{key}.{names[0]}", before.get(names[0]), value.get(names[0]))
+        elif before != value:
+            return [], _gap(key, before, value)
+    return rows, ""
+
+
+def _gap(name: str, before: Any, now: Any) -> str:
+    return f"another measurement: expected {name} = {before!r}, as there, got {now!r}"
+
+
+def _rows(there: Mapping[str, Any]) -> Iterator[Row]:
+    """Return the repeats of a report as they were measured."""
+    seeds = there["seeds"] or [None]  # of images that were there
+    kernel = there.get("kernel")
+    for number, (seed, value) in enumerate(zip(seeds, there["frechet"]["values"], strict=True)):
+        own = None
+        if kernel is not None:
+            shared = {"subsets": kernel["subsets"], "size": kernel["size"]}
+            own = KernelDistance(kernel["values"][number], kernel["deviations_of_subsets"][number], **shared)
+        yield Row(seed, Distances(value, own))
