@@ -28,7 +28,7 @@ def main() -> None:
     points = sweep.groups(Groupings(tuple(chosen)), None, args.calls, args.solver)
     rows = shared.swept(args, "fig11_groups", model, points)
     label, title = f"Fréchet distance of {args.n} images", f"{args.solver}, k groups from right to left"
-    sweep_figures.curves(rows, "frechet", label, "k", title, args.out / "fig11_groups", log=True)
+    sweep_figures.curves(rows, "frechet", label, "k", title, args.out / "fig11_groups")
     shared.write_numbers(args, "fig11_numbers", sweep.summary(rows, "frechet"))
 
 

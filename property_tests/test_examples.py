@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import gdm
 from gdm import config
 from gdm.config import build_groupings
 from property_tests.runs import untrained
@@ -150,6 +151,60 @@ def test_groupings_are_compared(runs: dict[str, Path], tmp_path: Path, monkeypat
     found = call("table1_groupings", tmp_path, monkeypatch, *given)
     assert found["table1_groupings"]["real"] > 0
     assert [found["table1_groupings"][name]["paper"] for name in ("CDM", "CDM-inv")] == [14.03, 13.70]
+
+
+def test_variance_falls_to_nothing_with_the_latents_that_are_fixed(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = call("fig04_bands", tmp_path, monkeypatch, "--run", runs["digits_bands"], *SHORT, "--n", 2)
+    assert found["fig04_variance"]["fixed"][-1] == 64
+    assert found["fig04_variance"]["variance"][0] > found["fig04_variance"]["variance"][-1] == 0
+
+
+def test_blocks_leave_earlier_ones_alone(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ["--run", runs["digits_orders"], *SHORT, "--n", 2]
+    assert call("fig01_blocks", tmp_path, monkeypatch, *given)["fig01_blocks"]["leak_to_earlier_groups"] == 0
+
+
+def test_bits_of_the_bands_add_up(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["--run", runs["digits_bands"], "--steps", 4, "--n", 2]
+    found = call("likelihood_bands", tmp_path, monkeypatch, *given)["likelihood_bands"]
+    weighed = sum(bits * size for bits, size in zip(found["bits"], found["sizes"], strict=True)) / 64
+    assert found["total"][0] == pytest.approx(weighed)
+
+
+def test_an_orthonormal_basis_keeps_all_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = call("fig12_bases", tmp_path, monkeypatch)["fig12_bands"]["share_of_energy"]
+    for values in shares.values():
+        assert values == sorted(values)
+        assert 0 < values[-1] <= 1 + 1e-12
+    assert shares["cosine"][0] > shares["pixel"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "arguments"),
+    [
+        ("fig10_pixel_or_frequency", "digits_bands", [*SHORT, "--repeats", 2]),
+        ("fig11_groups", "digits_groupings", ["--calls", 4, 8, "--repeats", 2]),
+        ("table2_intervals", "digits_bands", SHORT),
+    ],
+)
+def test_distances_are_compared(
+    name: str,
+    run: str,
+    arguments: list[Any],
+    runs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With one model in the place of all that the script would train."""
+    load("shared", monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("shared.trained", lambda *_, **__: gdm.load(runs[run]))
+    given = ["--n", 80, "--reference", 100, *arguments]
+    assert call(name, tmp_path, monkeypatch, *given)
 
 
 def test_a_run_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
