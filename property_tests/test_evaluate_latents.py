@@ -12,7 +12,8 @@ import pytest
 
 import gdm
 from gdm import cli, data, figures, tables
-from gdm.analysis.bits import bits
+from gdm.analysis.bits import bits, dequantise
+from gdm.analysis.correlation import total_correlation
 from gdm.analysis.influence import influence
 from gdm.analysis.variance import perceptual_variance
 from gdm.errors import CheckpointError
@@ -81,12 +82,17 @@ def test_half_the_steps_say_what_the_solver_s_error_may_be(run: Path, capsys: py
 
 
 def test_total_correlation_is_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output, rows, about = evaluated(capsys, run, "total-correlation -n 80 --steps 4 --repeats 2")
+    output, rows, about = evaluated(capsys, run, "total-correlation -n 80 --steps 4 --repeats 2 --dequantise")
     parts = {row["name"]: float(row["value"]) for row in rows}
     within = sum(value for name, value in parts.items() if name.startswith("within"))
     agree(parts["total correlation"], parts["between groups"] + within)
     agree(parts["divergence from N(0, I)"], parts["total correlation"] + parts["marginals"])
     assert about["marginals"][-1]["dimensions"] == 64 and "80 images of digits" in output
+    loaded = gdm.load(run)
+    images = data.load(loaded.spec.data)
+    chosen = images.take(data.batch_indices(len(images), 80, step=0, seed=0))
+    z = loaded.backend.to_numpy(loaded.encode(dequantise(chosen, 0), steps=4, solver="ab2"))
+    agree(parts["total correlation"], total_correlation(loaded.schedule, z, repeats=2)["total correlation"].value, 1e-4)
 
 
 @pytest.mark.parametrize(

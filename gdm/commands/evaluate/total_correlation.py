@@ -35,6 +35,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=changes)
     inputs.add_data(parser, n=2000)
     parser.add_argument("--repeats", type=positive, default=20, metavar="R", help="of each baseline (20)")
+    noise = "blur the steps between bytes by uniform noise of one level first, as for likelihood: steps are not normal"
+    parser.add_argument("--dequantise", action="store_true", help=noise)
     inputs.add_output(parser, "total-correlation")
     generating.arguments(parser, solver="ab2")
 
@@ -47,8 +49,9 @@ def run(args: argparse.Namespace) -> int:
         warnings.warn("--label has no effect here: each image has its own class", stacklevel=1)
     images, labels, about = inputs.images_of(args, chosen.model, own)
     check_count(len(images), images[0].size)  # before they are encoded, not after
+    dequantised = dequantise(images, args.seed)
     made = chosen.model.encode(
-        to_unit(images),
+        dequantised if args.dequantise else to_unit(images),
         steps=args.steps,
         solver=args.solver,
         batch=args.batch,
@@ -58,9 +61,10 @@ def run(args: argparse.Namespace) -> int:
     )
     z = np.asarray(chosen.model.backend.to_numpy(made), np.float64)
     found = total_correlation(chosen.schedule, z, repeats=args.repeats, seed=args.seed)
-    before = total_correlation(chosen.schedule, dequantise(images, args.seed), repeats=2, seed=args.seed)[TOTAL]
+    before = total_correlation(chosen.schedule, dequantised, repeats=2, seed=args.seed)[TOTAL]
     rows = [{**quantity._asdict(), "excess": quantity.excess} for quantity in found.quantities]
     described = {"run": str(args.run), **chosen.recipe(), "data": about, "repeats": args.repeats}
+    described["dequantised"] = args.dequantise
     described |= {"excess_of_images": before.excess, "marginals": [each._asdict() for each in found.marginals]}
     inputs.write(stem, rows, described)
     print(f"{found.samples} images of {about['source']}; encoded with {chosen.solving()}\n")
