@@ -558,6 +558,17 @@ def test_a_typo_in_a_path_suggests_its_neighbour(tmp_path: Path, monkeypatch: py
         load("face.zip")
 
 
+def test_a_folder_of_the_name_of_the_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither hides the other: a name of both is refused, and a path is no name."""
+    monkeypatch.chdir(tmp_path)
+    assert load("digits").shape == (1, 8, 8)
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "one.png").write_bytes(png(COLOURS[0]))
+    with refused(DataError, "'digits'", "scikit-learn", "./digits"):
+        load("digits")
+    same_bits(stored(load("./digits"))[0], COLOURS[0])
+
+
 def test_a_split_of_what_has_none(tmp_path: Path) -> None:
     with refused(DataError, "data.split", "a zip of images, which has one part, got 'test'"):
         load(zipped(tmp_path / "a.zip", MEMBERS), split="test")

@@ -32,6 +32,9 @@ def find(config: DataConfig) -> Source:
     Raises: DataError for a source that is missing, empty, damaged, or of no kind that a reader knows
     """
     name, path = config.source, Path(config.source).expanduser()
+    if digits.accepts(name, path) and path.exists():
+        remedy = f"write ./{name} for what is here, or rename it"
+        raise DataError(f"data.source: {name!r} names scikit-learn's digits, and is also in {Path.cwd()}; {remedy}")
     for reader in reversed(READERS):
         if name and reader.accepts(name, path):
             if config.split != "train" and not reader.SPLIT:
