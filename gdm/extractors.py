@@ -6,6 +6,8 @@ knows the hash of its weights.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,9 +95,10 @@ def get(
     inception: the 2048 features of FID, by torch-fidelity: pip install "gdm[fid]"; images are brought to 299 x 299 as
         in the literature: bilinear as TensorFlow 1 does it, without antialias; grey ones become RGB
     pixels: the images as they are
+    "MODULE:FUNCTION": a function that Python finds from here, as `mine:features` in mine.py
     function: uint8 (n, C, H, W) -> (n, d); its attributes `name`, `about`, `sha256`, `device` and `batch` are used if it has them
 
-    Raises: ConfigError for an unknown name, or weights for another; BackendError for a package that is missing;
+    Raises: ConfigError for an unknown name, a function that is not there, or weights for another; BackendError for a package that is missing;
         DataError for weights that are absent or damaged
     """
     if weights is not None and extractor != "inception":
@@ -103,10 +106,12 @@ def get(
         raise ConfigError(f"weights: expected none for {chosen}, got {weights}; they are for 'inception'")
     if callable(extractor):
         return Given(extractor)
+    if ":" in extractor:
+        return Given(_imported(extractor))
     if extractor == "pixels":
         return Pixels()
     if extractor not in NAMES:
-        expected = f"expected one of {', '.join(NAMES)}"
+        expected = f"expected one of {', '.join(NAMES)}, or MODULE:FUNCTION"
         raise ConfigError(f"extractor: {expected}, got {extractor!r}{nearest(str(extractor), NAMES)}")
     try:
         from gdm.backends.torch import features
@@ -118,3 +123,25 @@ def get(
     if extractor == "inception":
         return features.Inception(device, weights)
     return features.EfficientNetLite0(device)
+
+
+def _imported(text: str) -> Callable[[np.ndarray], Any]:
+    """Return the function that MODULE:FUNCTION names; modules of the current directory are found too."""
+    module, _, name = text.partition(":")
+    remedy = "name a function of images as MODULE:FUNCTION, such as mine:features for one in mine.py"
+    before = list(sys.path)
+    sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module)
+    except (ImportError, ValueError) as error:  # ValueError: a name without letters
+        raise ConfigError(f"extractor: {text!r} cannot be imported ({error}); {remedy}") from error
+    finally:
+        sys.path[:] = before
+    for part in name.split("."):
+        if not hasattr(found, part):
+            hint = nearest(part, dir(found)) or ";"
+            raise ConfigError(f"extractor: {text!r} has no {part!r}{hint} {remedy}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise ConfigError(f"extractor: expected a function of images in {text!r}, got {type(found).__name__}; {remedy}")
+    return found

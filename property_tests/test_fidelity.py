@@ -149,6 +149,26 @@ def test_any_function_is_an_extractor() -> None:
         extractors.get(lambda images: images)(bytes_of(0, 3, 1, 2, 2))
 
 
+def test_a_function_of_the_users_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file in the current directory, which is not left on the path."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gdm_own.py").write_text(
+        "class Own:\n    flat = staticmethod(lambda x: x.reshape(len(x), -1))\nn = 1\n"
+    )
+    before = list(sys.path)
+    images = bytes_of(0, 3, 1, 2, 2)
+    same_bits(extractors.get("gdm_own:Own.flat")(images), images.reshape(3, 4))
+    assert sys.path == before
+    for name, words in (
+        ("gdm_own:Own.flta", ("did you mean 'flat'?", "MODULE:FUNCTION")),
+        ("gdm_own:n", ("a function of images", "got int")),
+        ("gdm_owm:Own", ("No module named 'gdm_owm'", "MODULE:FUNCTION")),
+        (":", ("MODULE:FUNCTION",)),
+    ):
+        with refused(ConfigError, "extractor", *words):
+            extractors.get(name)
+
+
 def test_extractors_that_are_not_there() -> None:
     with refused(ConfigError, "inception", "did you mean 'pixels'"):
         extractors.get("pixel")
@@ -411,6 +431,19 @@ def test_a_report_goes_on_and_is_never_written_over(
         assert output.splitlines()[-1] == f"run/{name}.json"
         assert json.loads((folder / "run" / f"{name}.json").read_text())["images"]["solver"] == solver
     assert drawn == [6, 11, 11]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_function_of_the_user_s_measures_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it computed before is never taken for what it computes now: it has no hash."""
+    (folder / "gdm_mine.py").write_text("def flat(x):\n    return x.reshape(len(x), -1) / 127.5 - 1\n")
+    words = ["run", *OPTIONS, "--repeats", "1", "--extractor"]
+    evaluated(capsys, *words, "pixels", "-o", "by-name.json")
+    expected = json.loads((folder / "by-name.json").read_text())["frechet"]["mean"]
+    for name in ("frechet-flat", "frechet-flat-2"):
+        output, _ = evaluated(capsys, *words, "gdm_mine:flat")
+        assert output.splitlines()[-1] == f"run/{name}.json"
+        agree(json.loads((folder / "run" / f"{name}.json").read_text())["frechet"]["mean"], expected, 1e-6)
 
 
 @pytest.mark.usefixtures("here")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import get_args
 
+from gdm import extractors
 from gdm.config import Precision
 from gdm.errors import nearest
 from gdm.solver import SOLVERS
@@ -25,6 +26,11 @@ def one_of(names: Iterable[str]) -> Callable[[str], str]:
         return text
 
     return check
+
+
+def extractor_name(text: str) -> str:
+    """An argparse type: the name of an extractor, or MODULE:FUNCTION."""
+    return text if ":" in text else one_of((*extractors.NAMES, "MODULE:FUNCTION"))(text)
 
 
 def whole(text: str) -> int:

@@ -24,7 +24,7 @@ import numpy as np
 
 from gdm import data, extractors, feature_cache, fidelity, intake, rounds, sources
 from gdm.canvas import checked_name
-from gdm.commands import generating, one_of, positive, whole
+from gdm.commands import extractor_name, generating, positive, whole
 from gdm.commands.evaluate import inputs, report
 from gdm.commands.evaluate.kept import Kept, begun
 from gdm.config import DataConfig
@@ -51,9 +51,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference-n", type=whole, default=0, metavar="N", help=of)
     repeats = "with the seeds S, S + 1, ... of --seed S (3)"
     parser.add_argument("--repeats", type=positive, metavar="R", help=repeats)
-    extractor = f"features to compare by: {', '.join(extractors.NAMES)} (efficientnet-lite0)"
-    names = one_of(extractors.NAMES)
-    parser.add_argument("--extractor", type=names, default=extractors.NAMES[0], metavar="NAME", help=extractor)
+    names = f"features to compare by: {', '.join(extractors.NAMES)}, MODULE:FUNCTION (efficientnet-lite0)"
+    parser.add_argument("--extractor", type=extractor_name, default=extractors.NAMES[0], metavar="NAME", help=names)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception, .pth or .safetensors")
     where = "where the extractor computes: cpu, cuda, ... (as --device; the best there is)"
     parser.add_argument("--extractor-device", metavar="NAME", help=where)
@@ -109,7 +108,7 @@ def _of_run(args: argparse.Namespace) -> int:
         spec = intake.reading(model.spec.data, args.reference, settings)
         real = _reference(args, spec, extractor, model.schedule.shape, n)
         conditions = report.conditions(_made(chosen, n), real.about, extractor, args.kid_subsets)
-        there = begun(output, args.run / f"frechet-{args.extractor}.json", conditions)
+        there = begun(output, args.run / f"frechet-{_short(args.extractor)}.json", conditions)
         print(f"images     {n} per seed of {args.run}, after {model.step} training steps")
         print(f"schedule   {chosen.described()}\nsampling   {chosen.solving()}")
         print(report.heading(real.about, extractor), flush=True)
@@ -158,7 +157,7 @@ def _of_images(args: argparse.Namespace) -> int:
     if record.is_file():
         made["recipe"] = read_json(record)
     conditions = report.conditions(made, real.about, extractor, args.kid_subsets)
-    path, rows = begun(output, Path(f"{args.run.name}-frechet-{args.extractor}.json"), conditions)
+    path, rows = begun(output, Path(f"{args.run.name}-frechet-{_short(args.extractor)}.json"), conditions)
     if not rows:
         own = fidelity.of_data(found, extractor, count=count, batch=args.extractor_batch, progress=True)
         rows = [report.Row(None, fidelity.compare(own, real.features, subsets=args.kid_subsets))]
@@ -171,6 +170,11 @@ def _of_images(args: argparse.Namespace) -> int:
 def _output(args: argparse.Namespace) -> Path | None:
     """Return what -o says. Raises: ValueRangeError for another kind of file, before anything is done"""
     return None if args.output is None else checked_name(args.output, (".json",))
+
+
+def _short(name: str) -> str:
+    """Return the name of an extractor as a part of a file name."""
+    return name.rpartition(":")[2].replace("/", "-")
 
 
 def _extractor(args: argparse.Namespace) -> Extractor:

@@ -19,7 +19,7 @@ import numpy as np
 
 from gdm import extractors, figures
 from gdm.analysis.variance import Variance, perceptual_variance
-from gdm.commands import generating, one_of, positive, whole
+from gdm.commands import extractor_name, generating, one_of, positive, whole
 from gdm.commands.evaluate import inputs
 from gdm.pixels import to_uint8
 
@@ -34,8 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fixed", type=whole, nargs="+", metavar="N", help=fixed)
     parser.add_argument("-n", type=positive, default=8, metavar="N", help="anchors: images whose latents are fixed (8)")
     parser.add_argument("--variations", type=positive, default=16, metavar="N", help="images per anchor and level (16)")
-    names = f"phi: {', '.join(extractors.NAMES)} (pixels)"
-    parser.add_argument("--extractor", type=one_of(extractors.NAMES), default="pixels", metavar="NAME", help=names)
+    names = f"phi: {', '.join(extractors.NAMES)}, MODULE:FUNCTION (pixels)"
+    parser.add_argument("--extractor", type=extractor_name, default="pixels", metavar="NAME", help=names)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception, .pth or .safetensors")
     inputs.add_output(parser, "variance")
     generating.arguments(parser, solver="ab2")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gdm import checkpoint, config, extractors, feature_cache, fidelity, intake, loading, sweep
-from gdm.commands import add_model, one_of, positive, whole
+from gdm.commands import add_model, extractor_name, one_of, positive, whole
 from gdm.commands.evaluate.inputs import pair, stem_of
 from gdm.errors import ConfigError, UnsupportedError
 from gdm.metrics import warn_of_bias
@@ -38,8 +38,8 @@ def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
     parser.add_argument("-n", type=positive, metavar="N", help=many)
     reference = "frechet: real images, from any source (what the run was trained on)"
     parser.add_argument("--reference", metavar="DATA", help=reference)
-    names = f"frechet: {', '.join(extractors.NAMES)} (efficientnet-lite0)"
-    parser.add_argument("--extractor", type=one_of(extractors.NAMES), metavar="NAME", help=names)
+    names = f"frechet: {', '.join(extractors.NAMES)}, MODULE:FUNCTION (efficientnet-lite0)"
+    parser.add_argument("--extractor", type=extractor_name, metavar="NAME", help=names)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception, .pth or .safetensors")
     converged = "error: steps of Heun's method for the solution (four times the most, at least 256)"
     parser.add_argument("--converged", type=positive, metavar="N", help=converged)
