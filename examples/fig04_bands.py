@@ -41,7 +41,7 @@ def variance(args: shared.argparse.Namespace, model: shared.Model) -> None:
         model, by="elements", features=lambda x: extractor(shared.to_bytes(x)), anchors=8, variations=12, **sampling
     )
     value, error = found.mean
-    figure, axes = shared.curves(5.4, 3.6)
+    figure, axes = shared.canvas.new_chart(5.4, 3.6)
     axes.errorbar(found.fixed, value, error, color=shared.PALETTE[0], marker="o", capsize=3)
     axes.set(xlabel="fixed latents of lowest frequency, per channel", ylim=(0, None))
     axes.set_ylabel(r"$E\,\|\phi(x) - E\,\phi(x)\|^2$, " + f"$\\phi$: {args.phi}")

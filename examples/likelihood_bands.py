@@ -34,7 +34,7 @@ def main() -> None:
         f"[{name.replace(':', ', ')})\n{size} numbers"
         for name, size in zip(group_names(schedule), found.sizes, strict=True)
     ]
-    figure, axes = shared.curves(6.4, 3.8)
+    figure, axes = shared.canvas.new_chart(6.4, 3.8)
     places = np.arange(schedule.k)
     axes.bar(places - 0.2, value, 0.38, yerr=error, capsize=3, color=shared.PALETTE[0], label="given the bands before")
     axes.bar(places + 0.2, gaussian, 0.38, color=shared.PALETTE[4], label="each number alone, as a Gaussian")

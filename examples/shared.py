@@ -25,10 +25,10 @@ import numpy as np
 
 import gdm
 from gdm import canvas, checkpoint, config, data, extractors, feature_cache, fidelity, panels, pixels, training
+from gdm.canvas import PALETTE
 from gdm.config import Config
 from gdm.errors import ConfigError
 from gdm.feature_cache import Features
-from gdm.figures import PALETTE
 from gdm.files import write_json
 from gdm.metrics import frechet_distance
 from gdm.model import Model
@@ -155,15 +155,6 @@ def grid(rows: int, columns: int, cell: float = 1.75, **shared: bool) -> tuple[A
     made, axes = canvas.new_figure(cell * columns + 0.5, cell * rows + 0.6)
     axes.remove()
     return made, made.subplots(rows, columns, squeeze=False, **shared)
-
-
-def curves(width: float, height: float, columns: Sequence[float] = (1,)) -> tuple[Any, Any]:
-    """Return a Matplotlib figure, in inches, and its axes, with the lines of all figures here."""
-    made, axes = canvas.new_figure(width, height, columns)
-    for one in np.atleast_1d(axes):
-        one.spines[["top", "right"]].set_visible(False)
-        one.grid(alpha=0.3)
-    return made, axes
 
 
 def save(made: Any, args: argparse.Namespace, name: str, numbers: Mapping[str, Any] | None = None) -> None:

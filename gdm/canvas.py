@@ -1,6 +1,7 @@
-"""What pictures are made of: sheets of cells, figures around them, and files written atomically.
+"""What pictures are made of: sheets of cells, figures in one style around them, and files written atomically.
 
-Matplotlib and Pillow are loaded when needed.
+Colours are those of Okabe and Ito and viridis, which colour-blind people can tell apart. Matplotlib and Pillow are
+loaded when needed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from gdm.files import write_atomic
 from gdm.pixels import to_uint8
 
 VERMILION, BLUE, GREY = "#D55E00", "#0072B2", "#999999"  # Okabe and Ito (2008)
+GREEN, PURPLE, ORANGE, SKY = "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")  # theirs, yellow left out
+MARKERS = "osD^vPX"  # so that curves differ in more than colour
 CELL = 0.85  # inches, of a picture in a sheet
 FORMATS = (".png", ".pdf", ".svg")  # of figures
 FILL = 150  # grey between pictures, so that neither white strokes nor black ground run into the gaps
@@ -102,6 +106,29 @@ def new_figure(width: float, height: float, columns: Sequence[float] = (1,)) -> 
     return figure, axes
 
 
+def new_chart(width: float, height: float, columns: Sequence[float] = (1,), grid: str = "both") -> tuple[Any, Any]:
+    """Return a figure of numbers, in inches, and its axes, in the `style` of all; grid: across "both" axes, "x", "y"."""
+    figure, axes = new_figure(width, height, columns)
+    for one in np.atleast_1d(axes):
+        style(one, grid)
+    return figure, axes
+
+
+def style(axes: Any, grid: str = "both") -> None:
+    """Leave axes of numbers open at the top and on the right, with a faint grid behind what is drawn."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.grid(alpha=0.3, axis=grid)
+
+
+def shades(count: int) -> list[tuple[float, ...]]:
+    """Return colours in order, from dark to light, in grey as well: viridis without its end, which is pale on white."""
+    import matplotlib
+
+    scale = matplotlib.colormaps["viridis"]
+    return [scale(place) for place in np.linspace(0, 0.9, count)]
+
+
 def show_sheet(
     axes: Any, sheet: Sheet, *, cmap: Any = None, vmin: float | None = None, vmax: float | None = None
 ) -> Any:
@@ -153,10 +180,21 @@ def spaced(count: int, most: int) -> list[int]:
 
 
 def save_figure(figure: Any, path: str | Path, *, trim: bool = False) -> None:
-    """Write a figure as .png, .pdf or .svg; trim: without the white around. Raises: ValueRangeError; CheckpointError"""
+    """Write a figure as .png, .pdf or .svg, the same bytes of the same figure; trim: without the white around.
+
+    Fonts in a PDF are TrueType (Type 42), as conferences ask for, not outlines of Matplotlib's own (Type 3).
+
+    Raises: ValueRangeError for another kind of file; CheckpointError if the disk refuses
+    """
+    import matplotlib
+
     path = checked_name(path, FORMATS)
-    box = {"bbox_inches": "tight", "pad_inches": 0.05} if trim else {}
-    write_atomic(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, **box))
+    kind = path.suffix[1:].lower()
+    box: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05} if trim else {}
+    dated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
+    dots = 150 if kind == "png" else 300  # per inch; of vectors, those of the pictures in them
+    with matplotlib.rc_context({"pdf.fonttype": 42, "svg.hashsalt": "gdm"}):
+        write_atomic(path, lambda file: figure.savefig(file, format=kind, dpi=dots, metadata=dated, **box))
 
 
 def checked_name(path: str | Path, suffixes: tuple[str, ...]) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gdm.basis import Basis
-from gdm.canvas import in_rows, middle, montage, new_figure, save_figure, show_sheet, spaced
+from gdm.canvas import in_rows, middle, montage, new_figure, save_figure, show_sheet, spaced, style
 from gdm.names import group_names, shown
 from gdm.schedule import Schedule
 
@@ -50,7 +50,7 @@ def _weights(axes: Any, schedule: Schedule, colours: Any) -> None:
         axes.plot(t, alpha[:, group], color=colours(group), linewidth=2, label=label)
     axes.set(xlabel="t    (1 = noise, 0 = data)", ylabel=r"data weight $\alpha_j(t)$", xlim=(1.02, -0.02))
     axes.set_title(f"generated from left to right, {schedule.path.name} path")
-    axes.grid(alpha=0.3)
+    style(axes)
     if 1 < schedule.k <= 9:
         axes.legend(fontsize="small")
 

@@ -1,6 +1,6 @@
 """Figures of what was measured: variance, independence, influence and bits, each as a PNG and a PDF.
 
-Colours are those of Okabe and Ito and viridis; bars of error are one standard error. Matplotlib is loaded when needed.
+Bars of error are one standard error. Matplotlib is loaded when needed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from gdm.analysis.bits import Bits
 from gdm.analysis.correlation import BETWEEN, TOTAL, Independence, Quantity
 from gdm.analysis.influence import Influence
 from gdm.analysis.variance import Variance
-from gdm.canvas import BLUE, GREY, VERMILION, new_figure, save_figure, spaced
-from gdm.names import numbered
+from gdm.canvas import BLUE, GREY, SKY, VERMILION, new_chart, new_figure, save_figure, spaced
+from gdm.names import added, numbered
 from gdm.schedule import Schedule
+from gdm.ticks import plain_log
 
-GREEN, PURPLE, ORANGE, SKY = "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")  # Okabe and Ito (2008), yellow left out
-MARKERS = "osD^vPX"  # so that curves differ in more than colour
 NUMBERED = 12  # groups up to which a matrix has its numbers written in
+NAMED = 9  # levels of groups up to which an axis has their names
 SUFFIXES = (".png", ".pdf")
 
 
@@ -35,34 +34,37 @@ def save_all(figure: Any, stem: Path) -> list[Path]:
     return paths
 
 
-def variance(found: Variance, what: str, phi: str, stem: Path) -> list[Path]:
-    """Draw E ||phi(x) - E phi(x)||^2 against how many latents are fixed (Fig. 4a); what: is counted, in words."""
-    figure, axes = new_figure(5.4, 3.8)
+def variance(found: Variance, what: str, phi: str, stem: Path, schedule: Schedule | None = None) -> list[Path]:
+    """Draw E ||phi(x) - E phi(x)||^2 against how many latents are fixed (Fig. 4a); what: is counted, in words.
+
+    schedule: if groups are counted, whose names stand at the axis where they are few
+    """
+    named = schedule is not None and len(found.fixed) <= NAMED
+    figure, axes = new_chart(max(5.4, 0.8 * len(found.fixed) + 0.8 if named else 0), 3.8)
     value, error = found.mean
     x = found.fixed.astype(float)
     axes.errorbar(x, value, error, color=BLUE, marker="o", markersize=5, capsize=3, linewidth=2)
     axes.set(xlabel=what, ylabel=r"$E\,\|\phi(x) - E\,\phi(x)\|^2$")
     axes.set_title(f"variance of images that share them; $\\phi$: {phi}", fontsize="medium")
+    shown = spaced(len(x), NAMED)
     if x[-1] > 16:
         axes.set_xscale("symlog", linthresh=1)
         ticks = [0, *(digit * 10**power for power in range(9) for digit in (1, 3))]
         axes.set_xticks([n for n in ticks if n <= x[-1]], [f"{n:,}" for n in ticks if n <= x[-1]])
         axes.set_xlim(left=-0.1)
     else:
-        axes.set_xticks(x[spaced(len(x), 9)])
+        texts = added(schedule, found.fixed.tolist()) if schedule is not None and named else []
+        axes.set_xticks(x[shown], texts or [f"{n:g}" for n in x[shown]])
     axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    _latents_above(axes, found)
+    if schedule is not None and axes.get_xscale() == "linear":
+        _latents_above(axes, found, shown)
     return save_all(figure, stem)
 
 
-def _latents_above(axes: Any, found: Variance) -> None:
+def _latents_above(axes: Any, found: Variance, shown: list[int]) -> None:
     """Write how many coordinates are fixed on a second axis, where groups are counted."""
-    if (found.fixed == found.latents).all() or axes.get_xscale() != "linear":
-        return
     above = axes.secondary_xaxis("top")
-    shown = spaced(len(found.fixed), 9)
-    above.set_xticks(found.fixed[shown], [str(n) for n in found.latents[shown]])
+    above.set_xticks(found.fixed[shown], [f"{n:,}" for n in found.latents[shown]])
     above.set_xlabel("latents that are fixed")
 
 
@@ -70,7 +72,7 @@ def independence(found: Independence, schedule: Schedule, z: np.ndarray, stem: P
     """Draw total correlations beside their baselines, and how all coordinates are distributed beside N(0, 1)."""
     parts = [q for q in found.quantities if q.name in (TOTAL, BETWEEN) or q.name.startswith("within")]
     chosen = [parts[i] for i in (*range(2), *(2 + i for i in spaced(len(parts) - 2, 16)))]
-    figure, (left, right) = new_figure(10.5, max(3.6, 0.3 * len(chosen) + 1.6), columns=(1.25, 1))
+    figure, (left, right) = new_chart(10.5, max(3.6, 0.3 * len(chosen) + 1.6), columns=(1.25, 1))
     names = numbered(schedule)
     within = {f"within group {j}": f"within group {name}" for j, name in enumerate(names)}
     _parts(left, chosen, within)
@@ -99,20 +101,10 @@ def _parts(axes: Any, parts: list[Quantity], called: Mapping[str, str]) -> None:
         axes.plot(value, places + shift, marker, color=colour, markersize=6, linestyle="none", label=name)
         axes.errorbar(value, places + shift, xerr=error, ecolor=colour, **given)
     axes.set_yticks(places, [f"{called.get(q.name, q.name)}: {q.dimensions}" for q in parts])
-    axes.set_xscale("log")
-    _plain_decades(axes)
+    plain_log(axes, "x")
     axes.set_xlabel("nats; after each name, how many coordinates")
-    axes.grid(alpha=0.3, axis="x")
+    axes.grid(visible=False, axis="y")
     axes.legend(frameon=False, fontsize="small")
-
-
-def _plain_decades(axes: Any) -> None:
-    """Write plain numbers on a logarithmic axis, at 1, 2 and 5 of each decade if it may hold no power of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if np.ptp(np.log10(axes.get_xlim())) < 2.5 else (1,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def influence(found: Influence, schedule: Schedule, stem: Path) -> list[Path]:
@@ -143,7 +135,7 @@ def _stacked(name: str) -> str:
 def bits(found: Bits, schedule: Schedule, stem: Path) -> list[Path]:
     """Draw bits per dimension of each group, given those before it, and of all."""
     k = len(found.sizes)
-    figure, axes = new_figure(min(9.0, 3.4 + 0.35 * k), 3.6)
+    figure, axes = new_chart(min(9.0, 3.4 + 0.35 * k), 3.6, grid="y")
     value, error = found.groups
     axes.errorbar(np.arange(k), value, error, color=BLUE, marker="o", linestyle="none", capsize=3, label="each group")
     _level(axes, found.total)
@@ -153,7 +145,6 @@ def bits(found: Bits, schedule: Schedule, stem: Path) -> list[Path]:
     axes.set_title(f"{len(found.values)} images of 8 bits; uniform noise would cost 8", fontsize="medium")
     axes.set_xlim(-0.6, k - 0.4)
     axes.margins(y=0.25)
-    axes.grid(alpha=0.3, axis="y")
     axes.legend(frameon=False, fontsize="small", ncols=2, loc="upper center")
     return save_all(figure, stem)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +18,7 @@ from gdm.partition import Partition
 from gdm.schedule import Schedule
 
 Groups = tuple[int, ...]
+LONG = 16  # letters, beyond which names in a row do not fit below a tick
 
 
 def group_names(schedule: Schedule) -> tuple[str, ...]:
@@ -118,6 +119,21 @@ def called(schedule: Schedule, groups: Iterable[int]) -> str:
     spans = sorted((span for j, span in enumerate(_spans(schedule) or ()) if j in chosen))
     joined = all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
     return f"{spans[0][0]}:{spans[-1][1]}" if spans and joined else ", ".join(names[j] for j in chosen) or "none"
+
+
+def added(schedule: Schedule, counts: Sequence[int]) -> list[str]:
+    """Return what each of some rising counts of groups adds, in order of generation, to the count before it.
+
+    >>> added(Schedule.bands((1, 8, 8), (4, 16)), [0, 1, 3])
+    ['none', '[0, 4)', '+ [4, 64)']
+    """
+    texts, before = [], 0
+    for count in counts:
+        text = shown(called(schedule, range(before, count)))
+        text = text if len(text) <= LONG else f"{count - before} groups"
+        texts.append("+ " * (before > 0) + text)
+        before = count
+    return texts
 
 
 def numbered(schedule: Schedule) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from gdm.canvas import (
     lay_out,
     name_columns,
     name_rows,
+    new_chart,
     new_figure,
     outline,
     pictures,
@@ -36,6 +37,7 @@ from gdm.model import Model
 from gdm.names import group_names, shown
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps, get, plan
+from gdm.ticks import plain_log
 
 
 def process(
@@ -179,15 +181,15 @@ def run_curves(run: str | Path, path: str | Path) -> None:
     steps, losses = _logged(records, "loss")
     if not len(losses):
         raise CheckpointError(f"{run}: expected losses in metrics.jsonl, got none; train it a little longer")
-    figure, (loss, rate, speed) = new_figure(12, 3.2, (1.6, 1, 1))
+    figure, (loss, rate, speed) = new_chart(12, 3.2, (1.6, 1, 1))
     _points(loss, steps, losses, "loss")
     if losses.min() > 0 and losses.max() > 10 * losses.min():
-        loss.set_yscale("log")
+        plain_log(loss, "y")
     loss.set_title(Path(run).name)
     if marks := _skips(records):
         foot = loss.get_xaxis_transform()  # x in steps, y in heights of the panel
         loss.plot(marks, [0.03] * len(marks), "^", color=VERMILION, transform=foot, label="steps skipped")
-    loss.legend()
+    loss.legend(frameon=False)
     rate.plot(*_logged(records, "learning_rate"), color=BLUE, linewidth=2)
     rate.ticklabel_format(axis="y", scilimits=(-2, 2))
     rate.set(ylabel="learning rate")
@@ -195,7 +197,6 @@ def run_curves(run: str | Path, path: str | Path) -> None:
     for axes in (loss, rate, speed):
         axes.set(xlabel="step")
         axes.locator_params(axis="x", nbins=5)
-        axes.grid(alpha=0.3, which="both")
     for axes in (rate, speed):
         axes.set_ylim(bottom=0)
     figure.get_layout_engine().set(w_pad=0.12)  # inches: a label keeps away from the panel before it

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdm.canvas import BLUE, GREY, VERMILION, lay_out, new_figure, pictures, show_sheet, spaced
-from gdm.figures import MARKERS, PALETTE, save_all
+from gdm.canvas import (
+    BLUE,
+    GREY,
+    MARKERS,
+    PALETTE,
+    VERMILION,
+    Sheet,
+    lay_out,
+    name_columns,
+    new_chart,
+    pictures,
+    shades,
+    show_sheet,
+    spaced,
+    style,
+)
+from gdm.figures import save_all
 from gdm.model import Model
+from gdm.names import group_names, numbered, shown
+from gdm.schedule import Schedule
 from gdm.sweep import Point, summary
+from gdm.ticks import at_measured, plain_log
 
-CELL = 0.62  # inches of a picture of the process
+CELL = 0.72  # inches of a picture of the process
+FRAMES = 10  # pictures of it at most
+LISTED = 12  # groups that a legend names at most
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -24,99 +44,132 @@ def orders(rows: Rows, score: str, label: str, model: Model, points: Sequence[Po
     found = sorted(summary(rows, score).items(), key=lambda entry: entry[1][0])
     schedules = {point.name: point for point in points}
     ends = [found[0], found[-1]][: len(found)]
-    sheets = [_process(model, schedules[name]) for name, _ in ends]
-    frames = sheets[0].pixels.shape[1] / (sheets[0].width + sheets[0].gap)
-    width = max(6.5, CELL * frames)
-    figure = Figure((width, 3.2 + 2 * (3 * CELL + 0.35)), layout="constrained")
-    top, *below = figure.subplots(1 + len(sheets), 1, height_ratios=[3.2, *[3 * CELL + 0.35] * len(sheets)])
-    mean, deviation = np.array([values for _, values in found]).T
-    places = np.arange(1, len(found) + 1)
-    top.errorbar(places, mean, deviation, fmt="o", color=BLUE, ecolor=GREY, markersize=4, capsize=2)
-    for place in (0, len(found) - 1):
-        top.plot(places[place], mean[place], "o", color=VERMILION, markersize=7, fillstyle="none", markeredgewidth=2)
-    seeds = len({row["seed"] for row in rows})
-    spread = f", bars: standard deviation over {seeds} seeds" * (seeds > 1)
-    top.set(xlabel=f"{len(found)} orders of generation, the best first", ylabel=label)
-    top.set_title(f"one model, the same noise{spread}", fontsize="medium")
-    top.xaxis.get_major_locator().set_params(integer=True)
-    top.grid(alpha=0.3)
-    for axes, sheet, (name, (value, _)), which in zip(below, sheets, ends, ("best", "worst"), strict=False):
-        show_sheet(axes, sheet)
-        axes.set_title(f"{which}: order {name}, {value:.4g}", fontsize="medium")
+    strips = [_process(model, schedules[name]) for name, _ in ends]
+    frames = len(strips[0].labels)
+    tall = 3 * CELL + 0.65
+    figure = Figure((max(6.5, CELL * frames), 3.2 + len(ends) * tall), layout="constrained")
+    top, *below = figure.subplots(1 + len(ends), 1, height_ratios=[3.2, *[tall] * len(ends)])
+    _sorted(top, np.array([values for _, values in found]), label, seeds=len({row["seed"] for row in rows}))
+    for axes, strip, (name, (value, _)), which in zip(below, strips, ends, ("best", "worst"), strict=False):
+        show_sheet(axes, strip.sheet)
+        name_columns(axes, strip.sheet, strip.labels)
+        axes.tick_params(labelsize="small")
+        axes.set_title(f"{which}: order {name}, {value:.4g}; above each picture {strip.what}", fontsize="medium")
     return save_all(figure, stem)
 
 
-def _process(model: Model, point: Point, n: int = 3, most: int = 10) -> Any:
-    """Return a sheet of n images between their groups, noise first."""
+def _sorted(axes: Any, values: np.ndarray, label: str, seeds: int) -> None:
+    """Draw the scores of orders, the best first. Shapes: values (orders, 2), mean and deviation over seeds"""
+    mean, deviation = values.T
+    places = np.arange(1, len(values) + 1)
+    style(axes)
+    axes.errorbar(places, mean, deviation, fmt="o", color=BLUE, ecolor=GREY, markersize=4, capsize=2)
+    ends = [0, len(values) - 1]
+    axes.plot(
+        places[ends],
+        mean[ends],
+        "o",
+        color=VERMILION,
+        markersize=8,
+        fillstyle="none",
+        markeredgewidth=2,
+        label="shown below",
+    )
+    axes.legend(frameon=False, loc="upper left")
+    orders = f"{len(values)} orders of generation, the best first" if len(values) > 1 else "the order of generation"
+    axes.set(xlabel=orders, ylabel=label)
+    axes.set_title(f"one model, the same noise{_bars(seeds)}", fontsize="medium")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _bars(seeds: int) -> str:
+    return f"; bars: standard deviation over {seeds} seeds" * (seeds > 1)
+
+
+class Strip(NamedTuple):
+    """Images coming into being: a sheet, noise on the left; what stands above each column; and what that is, in words."""
+
+    sheet: Sheet
+    labels: list[str]
+    what: str
+
+
+def _process(model: Model, point: Point, n: int = 3) -> Strip:
+    """Return n images between their groups, all of the states or some evenly among them."""
     made = model.generate(n, steps=point.steps, solver=point.solver, schedule=point.schedule, trajectory=True)
     states = model.backend.to_numpy(made)
-    chosen = states[spaced(len(states), most)]
-    return lay_out(np.stack([pictures(state) for state in chosen], axis=1))
+    chosen = spaced(len(states), FRAMES)
+    sheet = lay_out(np.stack([pictures(state) for state in states[chosen]], axis=1))
+    if len(chosen) == len(states):
+        return Strip(sheet, ["noise", *_just_made(model.schedule, point.schedule)], "the group just generated")
+    return Strip(sheet, ["noise", *(f"{number}" for number in chosen[1:])], f"how many of {len(states) - 1} are there")
+
+
+def _just_made(own: Schedule, ordered: Schedule) -> list[str]:
+    """Return number and name of the groups of a schedule, as `ordered`, the same groups, generates them."""
+    numbers = [int(own.partition.labels.flat[ordered.partition.indices(j)[0]]) for j in range(own.k)]
+    names = group_names(own)
+    return [f"{j}" + f"\n{shown(names[j])}" * (names[j] != f"group{j}") for j in numbers]
 
 
 def intervals(rows: Rows, score: str, label: str, what: str, points: Sequence[Point], stem: Path) -> list[Path]:
     """Draw how each point shares its steps among the groups, and its score (Table 2); what: points are, in words."""
-    import matplotlib
-
     found = summary(rows, score)
-    figure, (left, right) = new_figure(9.5, 0.34 * len(points) + 1.5, columns=(1.1, 1))
-    shares = {row["point"]: np.array(row["steps"].split(), float) for row in rows}
+    named = min(points[0].schedule.k, LISTED)
+    figure, (left, right) = new_chart(9.5, 0.34 * len(points) + 1.7 + 0.2 * -(-named // 6), columns=(1.1, 1))
     places = np.arange(len(points))[::-1]
-    k = points[0].schedule.k
-    colours = matplotlib.colormaps["viridis"].resampled(max(k, 2))
-    for place, point in zip(places, points, strict=True):
-        widths = shares[point.name]
-        begin = np.cumsum([0, *widths[:-1]])
-        left.barh(np.full(len(widths), place), widths, left=begin, color=[colours(j) for j in range(len(widths))])
+    shares = {row["point"]: np.array(row["steps"].split(), float) for row in rows}
+    _shared(left, places, [shares[point.name] for point in points], numbered(points[0].schedule))
     left.set_yticks(places, [point.name for point in points])
     left.set(xlabel="steps of each group, in order of generation", ylabel=what)
-    left.margins(x=0)
     mean, deviation = np.array([found[point.name] for point in points]).T
     right.errorbar(mean, places, xerr=deviation, fmt="o", color=BLUE, ecolor=GREY, capsize=3, markersize=6)
     best = int(np.argmin(mean))
-    right.plot(mean[best], places[best], "o", color=VERMILION, markersize=10, fillstyle="none", markeredgewidth=2)
+    ring = {"color": VERMILION, "markersize": 10, "fillstyle": "none", "markeredgewidth": 2, "linestyle": "none"}
+    right.plot(mean[best], places[best], marker="o", label="best", **ring)
+    right.legend(frameon=False)
     right.set_yticks(places, [])
     right.set_ylim(left.get_ylim())
     right.set_xlabel(label)
-    right.grid(alpha=0.3)
     seeds = len({row["seed"] for row in rows})
-    right.set_title(
-        f"{'mean and standard deviation' if seeds > 1 else 'one value'} of {seeds} seeds", fontsize="medium"
-    )
+    right.set_title(f"mean and standard deviation over {seeds} seeds" if seeds > 1 else "one seed", fontsize="medium")
+    figure.legend(loc="outside lower left", ncols=6, frameon=False, fontsize="small", handlelength=1.2)
     return save_all(figure, stem)
+
+
+def _shared(axes: Any, places: np.ndarray, shares: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    """Draw steps as bars in a row per point, a colour per group; a legend names the groups, or some of very many."""
+    k = len(names)
+    listed = spaced(k, LISTED)
+    begin = np.zeros(len(shares))
+    for group, colour in enumerate(shades(k)):
+        widths = np.array([share[group] for share in shares])
+        text = names[group] if group in listed else None
+        edge = {"edgecolor": "white", "linewidth": 0.6 if k <= 2 * LISTED else 0}
+        axes.barh(places, widths, left=begin, color=colour, label=text, **edge)
+        begin = begin + widths
+    axes.grid(visible=False)
+    axes.margins(x=0)
 
 
 def curves(rows: Rows, score: str, label: str, by: str, title: str, stem: Path) -> list[Path]:
     """Draw the score against network calls, a line per value of the column `by` (Fig. 11; solvers)."""
-    figure, axes = new_figure(5.8, 4.0)
+    figure, axes = new_chart(5.8, 4.0)
     found = summary(rows, score)
     names = list(dict.fromkeys(row[by] for row in rows))
-    shades = _shades(names, by)
+    colours = shades(len(names)) if by == "k" else [PALETTE[i % len(PALETTE)] for i in range(len(names))]
     for number, name in enumerate(names):
         own = {row["point"]: int(row["calls"]) for row in rows if row[by] == name}
         calls = np.array(sorted(own.values()))
         values = np.array([found[point] for point in sorted(own, key=own.__getitem__)])
         text = f"k = {name}" if by == "k" else name
-        style = {"color": shades[number], "marker": MARKERS[number % len(MARKERS)], "capsize": 3, "linewidth": 2}
-        axes.errorbar(calls, values[:, 0], values[:, 1], label=text, markersize=5, **style)
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter("{x:.0f}")
+        given = {"color": colours[number], "marker": MARKERS[number % len(MARKERS)], "capsize": 3, "linewidth": 2}
+        axes.errorbar(calls, values[:, 0], values[:, 1], label=text, markersize=5, **given)
+    at_measured(axes, [int(row["calls"]) for row in rows])
     means = [mean for mean, _ in found.values()]
     if 0 < 8 * min(means) < max(means):
-        axes.set_yscale("log")
+        plain_log(axes, "y")
     axes.set(xlabel="network calls", ylabel=label)
-    seeds = len({row["seed"] for row in rows})
-    axes.set_title(title + f"; bars: standard deviation over {seeds} seeds" * (seeds > 1), fontsize="medium")
-    axes.grid(alpha=0.3)
+    axes.set_title(title + _bars(len({row["seed"] for row in rows})), fontsize="medium")
     axes.legend(frameon=False)
     return save_all(figure, stem)
-
-
-def _shades(names: Sequence[str], by: str) -> list[Any]:
-    """Return a colour per line: in steps of viridis for what is counted, else colours to tell apart."""
-    import matplotlib
-
-    if by == "k":
-        scale = matplotlib.colormaps["viridis"]
-        return [scale(place) for place in np.linspace(0, 0.9, len(names))]
-    return [PALETTE[number % len(PALETTE)] for number in range(len(names))]

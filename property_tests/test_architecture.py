@@ -45,7 +45,7 @@ LAYERS = (
     ("sources", "decoding"),
     ("gathering",),
     ("data", "checkpoint", "events", "feature_cache", "tables"),
-    ("canvas",),
+    ("canvas", "ticks"),
     ("logbook", "sampling"),
     ("task",),
     ("model",),

@@ -20,7 +20,7 @@ from gdm import figures
 from gdm.analysis.influence import Influence, influence
 from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
-from gdm.names import numbered
+from gdm.names import group_names, numbered
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         schedule=chosen.schedule,
     )
     about = {"run": str(args.run), **chosen.recipe(), "n": args.n, "leak": found.leak}
-    inputs.write(stem, _rows(found), about)
+    inputs.write(stem, _rows(found, group_names(chosen.schedule)), about)
     print(f"{args.n} images; {chosen.solving()}\n")
     _print(found, numbered(chosen.schedule))
     masked = chosen.model.spec.training.mask_pending
@@ -55,12 +55,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(found: Influence) -> list[dict[str, float]]:
-    k = len(found.rms)
+def _rows(found: Influence, names: Sequence[str]) -> list[dict[str, float | str]]:
     return [
-        {"latent_group": i, "image_group": j, "rms": float(found.rms[i, j]), "error": float(found.error[i, j])}
-        for i in range(k)
-        for j in range(k)
+        {
+            "latent_group": i,
+            "image_group": j,
+            "rms": float(found.rms[i, j]),
+            "error": float(found.error[i, j]),
+            "latent_group_name": latent,
+            "image_group_name": image,
+        }
+        for i, latent in enumerate(names)
+        for j, image in enumerate(names)
     ]
 
 

@@ -24,7 +24,7 @@ from gdm.analysis import bits as analysis
 from gdm.analysis.bits import Bits, bits, halved
 from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
-from gdm.names import numbered
+from gdm.names import group_names, numbered
 from gdm.solver import Steps
 
 COARSE = 32  # images that are measured with half the steps, too
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     described["half_the_steps"] = (
         None if away is None else {name: inputs.finite(value) for name, value in away._asdict().items()}
     )
-    inputs.write(stem, _rows(found), {**described, "repeats": found.repeats.tolist()})
+    inputs.write(stem, _rows(found, group_names(chosen.schedule)), {**described, "repeats": found.repeats.tolist()})
     print(f"{len(images)} of {about['available']} images of {about['source']}; {chosen.solving()}; {trace}\n")
     _print(found, numbered(chosen.schedule))
     if away is not None:
@@ -110,18 +110,19 @@ def _total(steps: Steps) -> int:
     return steps if isinstance(steps, int) else sum(steps)
 
 
-def _rows(found: Bits) -> list[dict[str, object]]:
+def _rows(found: Bits, names: Sequence[str]) -> list[dict[str, object]]:
     value, error = found.groups
     groups = [
         {"group": j, "elements": int(size), "bits_per_dimension": float(value[j]), "error": float(error[j])}
         for j, size in enumerate(found.sizes)
     ]
     total = {"bits_per_dimension": float(found.total.value), "error": float(found.total.error)}
-    return [*groups, {"group": "all", "elements": int(found.sizes.sum()), **total}]
+    rows: list[dict[str, object]] = [*groups, {"group": "all", "elements": int(found.sizes.sum()), **total}]
+    return [{**row, "group_name": name} for row, name in zip(rows, (*names, "all"), strict=True)]
 
 
 def _print(found: Bits, names: Sequence[str], most: int = 16) -> None:
-    rows = _rows(found)
+    rows = _rows(found, names)
     called = [*names[:most], "all"]
     wide = max(8, 2 + max(map(len, called)))
     print(f"{'group':{wide}}{'elements':>10}{'bits per dimension':>24}")

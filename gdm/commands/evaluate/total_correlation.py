@@ -25,8 +25,9 @@ from gdm.analysis.bits import dequantise
 from gdm.analysis.correlation import TOTAL, Independence, check_count, total_correlation
 from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
-from gdm.names import numbered
+from gdm.names import group_names, numbered
 from gdm.pixels import to_unit
+from gdm.schedule import Schedule
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,16 +63,24 @@ def run(args: argparse.Namespace) -> int:
     z = np.asarray(chosen.model.backend.to_numpy(made), np.float64)
     found = total_correlation(chosen.schedule, z, repeats=args.repeats, seed=args.seed)
     before = total_correlation(chosen.schedule, dequantised, repeats=2, seed=args.seed)[TOTAL]
-    rows = [{**quantity._asdict(), "excess": quantity.excess} for quantity in found.quantities]
+    named = _group_names(chosen.schedule)
+    rows = [{**q._asdict(), "excess": q.excess, "group_name": named.get(q.name, "all")} for q in found.quantities]
     described = {"run": str(args.run), **chosen.recipe(), "data": about, "repeats": args.repeats}
     described["dequantised"] = args.dequantise
-    described |= {"excess_of_images": before.excess, "marginals": [each._asdict() for each in found.marginals]}
+    marginals = [{**each._asdict(), "group_name": named.get(each.name, "all")} for each in found.marginals]
+    described |= {"excess_of_images": before.excess, "marginals": marginals}
     inputs.write(stem, rows, described)
     print(f"{found.samples} images of {about['source']}; encoded with {chosen.solving()}\n")
     _print(found, numbered(chosen.schedule))
     print(f"\nthe images themselves, dequantised: excess {inputs.pair(before.excess, before.error)} nats")
     print(*figures.independence(found, chosen.schedule, z, stem), sep="\n")
     return 0
+
+
+def _group_names(schedule: Schedule) -> dict[str, str]:
+    """Return the group's name of every quantity and marginal that is of one group."""
+    names = [*enumerate(group_names(schedule))]
+    return {f"within group {j}": name for j, name in names} | {f"group {j}": name for j, name in names}
 
 
 def _print(found: Independence, names: Sequence[str], most: int = 16) -> None:

@@ -21,7 +21,9 @@ from gdm import extractors, figures
 from gdm.analysis.variance import Variance, perceptual_variance
 from gdm.commands import extractor_name, generating, one_of, positive, whole
 from gdm.commands.evaluate import inputs
+from gdm.names import group_names
 from gdm.pixels import to_uint8
+from gdm.schedule import Schedule
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     )
     about = {"run": str(args.run), **chosen.recipe(), "by": args.by, "anchors": args.n, "variations": args.variations}
     about["extractor"] = {"name": extractor.name, "about": extractor.about, "sha256": extractor.sha256}
-    inputs.write(stem, _rows(found), about)
+    counted = chosen.schedule if args.by == "groups" else None
+    inputs.write(stem, _rows(found, counted), about)
     _print(
         found,
         args.by,
@@ -78,13 +81,18 @@ def run(args: argparse.Namespace) -> int:
         if args.by == "groups"
         else f"elements that are fixed: first {ranked}"
     )
-    print(*figures.variance(found, what, extractor.name, stem), sep="\n")
+    print(*figures.variance(found, what, extractor.name, stem, counted), sep="\n")
     return 0
 
 
-def _rows(found: Variance) -> list[dict[str, float]]:
-    columns = zip(found.fixed, found.latents, *found.mean, strict=True)
-    return [dict(zip(("fixed", "latents", "variance", "error"), map(float, row), strict=True)) for row in columns]
+def _rows(found: Variance, counted: Schedule | None) -> list[dict[str, float | str]]:
+    """Return the rows of the table; counted: of groups, each row names the last one that is fixed."""
+    names = () if counted is None else ("none", *group_names(counted))
+    rows: list[dict[str, float | str]] = []
+    for fixed, *numbers in zip(found.fixed, found.latents, *found.mean, strict=True):
+        row = dict(zip(("latents", "variance", "error"), map(float, numbers), strict=True))
+        rows.append({"fixed": float(fixed), **row, **({"last_group_name": names[fixed]} if names else {})})
+    return rows
 
 
 def _print(found: Variance, by: str, how: str) -> None:

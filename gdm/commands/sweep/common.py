@@ -19,7 +19,7 @@ from gdm.solver import SOLVERS, Steps
 from gdm.sweep import Point, Score
 
 SCORES = ("frechet", "error")
-LABELS = {"frechet": "Frechet distance", "error": "distance to the converged solution (RMS)"}
+IMAGES = {"frechet": 2000, "error": 32}  # per point and seed
 
 
 def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
         f"noise, which needs no data ({score})"
     )
     parser.add_argument("--score", type=one_of(SCORES), default=score, metavar="NAME", help=kinds)
-    many = "images per point and seed (2000; error: 32)"
+    many = f"images per point and seed ({IMAGES['frechet']}; error: {IMAGES['error']})"
     parser.add_argument("-n", type=positive, metavar="N", help=many)
     reference = "frechet: real images, from any source (what the run was trained on)"
     parser.add_argument("--reference", metavar="DATA", help=reference)
@@ -49,6 +49,14 @@ def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
         "--batch", type=positive, metavar="N", help="images at once (what fits into a GPU, 64 elsewhere)"
     )
     add_model(parser)
+
+
+def label(args: argparse.Namespace) -> str:
+    """Return what a score is, for the axis of a figure: with all that its numbers cannot be compared without."""
+    n = args.n or IMAGES[args.score]
+    if args.score == "error":
+        return f"RMS distance to the converged solution, {n} images"
+    return f"Fréchet distance, {args.extractor or extractors.NAMES[0]}, {n} images"
 
 
 def add_solver(parser: argparse.ArgumentParser, solver: str = "ab2") -> None:
@@ -123,14 +131,14 @@ def _score(run: Opened, points: Sequence[Point]) -> Score:
     args = run.args
     if args.score == "error":
         most = max(sum(run.model.shares(point.steps, point.schedule)) for point in points)
-        return Error(args.n or 32, args.converged or max(256, 4 * most), args.batch)
+        return Error(args.n or IMAGES["error"], args.converged or max(256, 4 * most), args.batch)
     on_torch = run.model.backend.name == "torch"
     name = args.extractor or extractors.NAMES[0]
     extractor = extractors.get(name, device=args.device if on_torch else None, weights=args.weights)
     spec = intake.reading(run.model.spec.data, args.reference, args.overrides)
     dataset = intake.real_images(spec, run.model.schedule.shape, "--reference", own=args.reference is None)
     real = fidelity.of_data(dataset, extractor, cache=feature_cache.default_folder(), progress=True)
-    n = args.n or 2000
+    n = args.n or IMAGES["frechet"]
     warn_of_bias(min(n, real.moments.count), real.moments.mean.size)
     about = {"source": Path(spec.source).name, "split": spec.split, "hash": dataset.hash, "count": len(dataset)}
     return Frechet(extractor, real, about, n, args.batch)

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     groupings = config.build_groupings(run.model.spec, run.model.schedule.shape)
     points = sweep.groups(groupings, args.groups, args.steps, args.solver)
     rows = common.swept(run, points, {"sweep": "groups", "solver": args.solver})
-    label = common.LABELS[args.score]
+    label = common.label(args)
     title = f"{args.solver}, k groups"
     print(*sweep_figures.curves(rows, args.score, label, "k", title, run.stem), sep="\n")
     return 0

@@ -53,6 +53,6 @@ def run(args: argparse.Namespace) -> int:
         points = sweep.intervals(run.model.schedule, args.times, args.steps or 64, args.solver)
         recipe = {"sweep": "intervals", "steps": args.steps or 64, "solver": args.solver}
     rows = common.swept(run, points, recipe)
-    label, what = common.LABELS[args.score], "shares of steps" if args.shares else "times between groups"
+    label, what = common.label(args), "shares of steps" if args.shares else "times between groups"
     print(*sweep_figures.intervals(rows, args.score, label, what, points, run.stem), sep="\n")
     return 0

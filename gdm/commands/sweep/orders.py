@@ -32,6 +32,6 @@ def run(args: argparse.Namespace) -> int:
     run = common.opened(args, "orders")
     points = sweep.orders(run.model.schedule, args.count, args.order_seed, args.steps, args.solver)
     rows = common.swept(run, points, {"sweep": "orders", "steps": common.listed(args.steps), "solver": args.solver})
-    label = common.LABELS[args.score]
+    label = common.label(args)
     print(*sweep_figures.orders(rows, args.score, label, run.model, points, run.stem), sep="\n")
     return 0

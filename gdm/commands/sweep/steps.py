@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         raise BudgetError(f"steps: expected at least {schedule.k}, one per group, got {max(args.steps)}; raise them")
     points = sweep.solvers(schedule, args.solvers, steps)
     rows = common.swept(run, points, {"sweep": "steps"})
-    label = common.LABELS[args.score]
+    label = common.label(args)
     title = f"{schedule.k} groups"
     print(*sweep_figures.curves(rows, args.score, label, "solver", title, run.stem), sep="\n")
     return 0
