@@ -22,7 +22,7 @@ from gdm.schedule import Schedule
 from gdm.ticks import plain_log
 
 NUMBERED = 12  # groups up to which a matrix has its numbers written in
-NAMED = 9  # levels of groups up to which an axis has their names
+NAMED = 10  # levels of groups up to which an axis has their names
 SUFFIXES = (".png", ".pdf")
 
 
@@ -37,34 +37,41 @@ def save_all(figure: Any, stem: Path) -> list[Path]:
 def variance(found: Variance, what: str, phi: str, stem: Path, schedule: Schedule | None = None) -> list[Path]:
     """Draw E ||phi(x) - E phi(x)||^2 against how many latents are fixed (Fig. 4a); what: is counted, in words.
 
-    schedule: if groups are counted, whose names stand at the axis where they are few
+    schedule: if groups are counted, whose names stand at the axis where there is room
     """
-    named = schedule is not None and len(found.fixed) <= NAMED
-    figure, axes = new_chart(max(5.4, 0.8 * len(found.fixed) + 0.8 if named else 0), 3.8)
-    value, error = found.mean
     x = found.fixed.astype(float)
-    axes.errorbar(x, value, error, color=BLUE, marker="o", markersize=5, capsize=3, linewidth=2)
+    places = 1 + np.ptp(x) / min(np.diff(x), default=1.0)  # as close to one another as the closest two levels
+    names = added(schedule, found.fixed.tolist()) if schedule is not None and places <= NAMED else []
+    room = max(0.55, *(0.1 + 0.085 * len(name) for name in names)) if names else 0.0  # inches
+    figure, axes = new_chart(max(5.4, room * places + 0.9), 3.8)
+    value, error = found.mean
+    axes.errorbar(x, value, error, color=BLUE, marker="o", markersize=5, capsize=3, linewidth=2, clip_on=False)
     axes.set(xlabel=what, ylabel=r"$E\,\|\phi(x) - E\,\phi(x)\|^2$")
     axes.set_title(f"variance of images that share them; $\\phi$: {phi}", fontsize="medium")
-    shown = spaced(len(x), NAMED)
     if x[-1] > 16:
-        axes.set_xscale("symlog", linthresh=1)
-        ticks = [0, *(digit * 10**power for power in range(9) for digit in (1, 3))]
-        axes.set_xticks([n for n in ticks if n <= x[-1]], [f"{n:,}" for n in ticks if n <= x[-1]])
-        axes.set_xlim(left=-0.1)
+        _counted(axes, x[-1])
     else:
-        texts = added(schedule, found.fixed.tolist()) if schedule is not None and named else []
-        axes.set_xticks(x[shown], texts or [f"{n:g}" for n in x[shown]])
+        step = -(-len(x) // NAMED)
+        shown = np.arange(len(x))[::-step][::-1]  # the last always
+        axes.set_xticks(x[shown], names or [f"{n:g}" for n in x[shown]])
+        if schedule is not None:
+            _latents_above(axes, found, shown)
     axes.set_ylim(bottom=0)
-    if schedule is not None and axes.get_xscale() == "linear":
-        _latents_above(axes, found, shown)
     return save_all(figure, stem)
 
 
-def _latents_above(axes: Any, found: Variance, shown: list[int]) -> None:
+def _counted(axes: Any, most: float) -> None:
+    """Make the x axis logarithmic from 1, and show 0 as well."""
+    axes.set_xscale("symlog", linthresh=1)
+    ticks = [0, *(digit * 10**power for power in range(9) for digit in (1, 3))]
+    axes.set_xticks([n for n in ticks if n <= most], [f"{n:,}" for n in ticks if n <= most])
+    axes.set_xlim(left=-0.1)
+
+
+def _latents_above(axes: Any, found: Variance, shown: np.ndarray) -> None:
     """Write how many coordinates are fixed on a second axis, where groups are counted."""
     above = axes.secondary_xaxis("top")
-    above.set_xticks(found.fixed[shown], [f"{n:,}" for n in found.latents[shown]])
+    above.set_xticks(found.fixed[shown], [f"{n:,}" for n in found.latents[shown]], fontsize="small")
     above.set_xlabel("latents that are fixed")
 
 
@@ -83,9 +90,7 @@ def independence(found: Independence, schedule: Schedule, z: np.ndarray, stem: P
     right.plot(edges, np.exp(-0.5 * edges**2) / np.sqrt(2 * np.pi), color="black", linewidth=1.5, label="N(0, 1)")
     marginal = found.marginals[-1]
     right.set(xlabel="coordinate of a latent (beyond 4: in the last bins)", ylabel="density")
-    right.set_title(
-        f"all coordinates; normality rejected for {100 * marginal.rejected:.0f} % at 5 %", fontsize="medium"
-    )
+    right.set_title(f"all coordinates; {100 * marginal.rejected:.0f} % not normal (at 5 %)", fontsize="medium")
     right.legend(frameon=False)
     return save_all(figure, stem)
 
@@ -113,6 +118,7 @@ def influence(found: Influence, schedule: Schedule, stem: Path) -> list[Path]:
     size = min(8.0, 3.0 + 0.45 * k)
     figure, axes = new_figure(size + 0.8, size)
     drawn = axes.imshow(found.rms, cmap="viridis", vmin=0)
+    axes.spines[:].set_visible(False)
     bright = 0.6 * found.rms.max()
     for i, j in np.ndindex(k, k) if k <= NUMBERED else ():
         text = "0" if found.rms[i, j] == 0 else f"{found.rms[i, j]:.2g}"

@@ -133,7 +133,8 @@ def intervals(rows: Rows, score: str, label: str, what: str, points: Sequence[Po
     right.set_xlabel(label)
     seeds = len({row["seed"] for row in rows})
     right.set_title(f"mean and standard deviation over {seeds} seeds" if seeds > 1 else "one seed", fontsize="medium")
-    figure.legend(loc="outside lower left", ncols=6, frameon=False, fontsize="small", handlelength=1.2)
+    handles, texts = left.get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside lower left", ncols=6, frameon=False, fontsize="small", handlelength=1.2)
     return save_all(figure, stem)
 
 
