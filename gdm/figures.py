@@ -19,7 +19,7 @@ from gdm.analysis.variance import Variance
 from gdm.canvas import BLUE, GREY, SKY, VERMILION, new_chart, new_figure, save_figure, spaced
 from gdm.names import added, numbered
 from gdm.schedule import Schedule
-from gdm.ticks import plain_log
+from gdm.ticks import evenly, plain_log
 
 NUMBERED = 12  # groups up to which a matrix has its numbers written in
 NAMED = 10  # levels of groups up to which an axis has their names
@@ -51,8 +51,7 @@ def variance(found: Variance, what: str, phi: str, stem: Path, schedule: Schedul
     if x[-1] > 16:
         _counted(axes, x[-1])
     else:
-        step = -(-len(x) // NAMED)
-        shown = np.arange(len(x))[::-step][::-1]  # the last always
+        shown = evenly(len(x), NAMED)
         axes.set_xticks(x[shown], names or [f"{n:g}" for n in x[shown]])
         if schedule is not None:
             _latents_above(axes, found, shown)
@@ -68,7 +67,7 @@ def _counted(axes: Any, most: float) -> None:
     axes.set_xlim(left=-0.1)
 
 
-def _latents_above(axes: Any, found: Variance, shown: np.ndarray) -> None:
+def _latents_above(axes: Any, found: Variance, shown: list[int]) -> None:
     """Write how many coordinates are fixed on a second axis, where groups are counted."""
     above = axes.secondary_xaxis("top")
     above.set_xticks(found.fixed[shown], [f"{n:,}" for n in found.latents[shown]], fontsize="small")
@@ -116,7 +115,7 @@ def influence(found: Influence, schedule: Schedule, stem: Path) -> list[Path]:
     """Draw the matrix of how far image group j moves when latent group i is drawn anew."""
     k, names = len(found.rms), numbered(schedule)
     size = min(8.0, 3.0 + 0.45 * k)
-    figure, axes = new_figure(size + 0.8, size)
+    figure, axes = new_figure(size + 0.6 + 0.085 * max(map(len, names)), size)  # beside it a name, below it two lines
     drawn = axes.imshow(found.rms, cmap="viridis", vmin=0)
     axes.spines[:].set_visible(False)
     bright = 0.6 * found.rms.max()
@@ -124,7 +123,7 @@ def influence(found: Influence, schedule: Schedule, stem: Path) -> list[Path]:
         text = "0" if found.rms[i, j] == 0 else f"{found.rms[i, j]:.2g}"
         shade = "black" if found.rms[i, j] > bright else "white"
         axes.text(j, i, text, ha="center", va="center", color=shade, fontsize="small")
-    ticks = spaced(k, 10)
+    ticks = evenly(k, 10)
     axes.set(xlabel="image group that moves", ylabel="latent group drawn anew")
     axes.set_xticks(ticks, [_stacked(names[j]) for j in ticks])
     axes.set_yticks(ticks, [names[j] for j in ticks])
@@ -146,7 +145,7 @@ def bits(found: Bits, schedule: Schedule, stem: Path) -> list[Path]:
     axes.errorbar(np.arange(k), value, error, color=BLUE, marker="o", linestyle="none", capsize=3, label="each group")
     _level(axes, found.total)
     axes.set(xlabel="group, in order of generation", ylabel="bits per dimension")
-    names, ticks = numbered(schedule), spaced(k, 12)
+    names, ticks = numbered(schedule), evenly(k, 12)
     axes.set_xticks(ticks, [_stacked(names[j]) for j in ticks])
     axes.set_title(f"{len(found.values)} images of 8 bits; uniform noise would cost 8", fontsize="medium")
     axes.set_xlim(-0.6, k - 0.4)

@@ -29,11 +29,11 @@ from gdm.model import Model
 from gdm.names import group_names, numbered, shown
 from gdm.schedule import Schedule
 from gdm.sweep import Point, summary
-from gdm.ticks import at_measured, plain_log
+from gdm.ticks import at_measured, evenly, plain_log
 
 CELL = 0.72  # inches of a picture of the process
 FRAMES = 10  # pictures of it at most
-LISTED = 12  # groups that a legend names at most
+LISTED = 18  # groups that a legend names at most
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -46,7 +46,7 @@ def orders(rows: Rows, score: str, label: str, model: Model, points: Sequence[Po
     ends = [found[0], found[-1]][: len(found)]
     strips = [_process(model, schedules[name]) for name, _ in ends]
     frames = len(strips[0].labels)
-    tall = 3 * CELL + 0.65
+    tall = 3 * CELL + 0.8
     figure = Figure((max(6.5, CELL * frames), 3.2 + len(ends) * tall), layout="constrained")
     top, *below = figure.subplots(1 + len(ends), 1, height_ratios=[3.2, *[tall] * len(ends)])
     _sorted(top, np.array([values for _, values in found]), label, seeds=len({row["seed"] for row in rows}))
@@ -54,7 +54,7 @@ def orders(rows: Rows, score: str, label: str, model: Model, points: Sequence[Po
         show_sheet(axes, strip.sheet)
         name_columns(axes, strip.sheet, strip.labels)
         axes.tick_params(labelsize="small")
-        axes.set_title(f"{which}: order {name}, {value:.4g}; above each picture {strip.what}", fontsize="medium")
+        axes.set_title(f"{which}: order {name}, {value:.4g}\nabove each picture {strip.what}", fontsize="medium")
     return save_all(figure, stem)
 
 
@@ -116,11 +116,13 @@ def intervals(rows: Rows, score: str, label: str, what: str, points: Sequence[Po
     """Draw how each point shares its steps among the groups, and its score (Table 2); what: points are, in words."""
     found = summary(rows, score)
     named = min(points[0].schedule.k, LISTED)
-    figure, (left, right) = new_chart(9.5, 0.34 * len(points) + 1.7 + 0.2 * -(-named // 6), columns=(1.1, 1))
+    names = [_shortened(point.name) for point in points]
+    size = (8.6 + 0.085 * max(map(len, names)), 0.34 * len(points) + 1.7 + 0.2 * -(-named // 6))
+    figure, (left, right) = new_chart(*size, columns=(1.1, 1))
     places = np.arange(len(points))[::-1]
     shares = {row["point"]: np.array(row["steps"].split(), float) for row in rows}
     _shared(left, places, [shares[point.name] for point in points], numbered(points[0].schedule))
-    left.set_yticks(places, [point.name for point in points])
+    left.set_yticks(places, names)
     left.set(xlabel="steps of each group, in order of generation", ylabel=what)
     mean, deviation = np.array([found[point.name] for point in points]).T
     right.errorbar(mean, places, xerr=deviation, fmt="o", color=BLUE, ecolor=GREY, capsize=3, markersize=6)
@@ -138,10 +140,16 @@ def intervals(rows: Rows, score: str, label: str, what: str, points: Sequence[Po
     return save_all(figure, stem)
 
 
+def _shortened(name: str, most: int = 5) -> str:
+    """Return the numbers of a name, those in the middle left out if there are many."""
+    words = name.split()
+    return name if len(words) <= most else " ".join([*words[:2], "\N{HORIZONTAL ELLIPSIS}", *words[-2:]])
+
+
 def _shared(axes: Any, places: np.ndarray, shares: Sequence[np.ndarray], names: Sequence[str]) -> None:
     """Draw steps as bars in a row per point, a colour per group; a legend names the groups, or some of very many."""
     k = len(names)
-    listed = spaced(k, LISTED)
+    listed = evenly(k, LISTED)
     begin = np.zeros(len(shares))
     for group, colour in enumerate(shades(k)):
         widths = np.array([share[group] for share in shares])

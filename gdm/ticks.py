@@ -60,6 +60,15 @@ def written(numbers: Iterable[float]) -> list[str]:
     return [f"$10^{{{power}}}$" if first == "1" else rf"${first}\cdot10^{{{power}}}$" for first, power in texts]
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """Return 0, ..., count - 1, or every second, third, ... of them, `most` in all: what is counted has even ticks.
+
+    >>> evenly(16, 10)
+    [0, 2, 4, 6, 8, 10, 12, 14]
+    """
+    return list(range(0, count, -(-count // most) or 1))
+
+
 def at_measured(axes: Any, numbers: Iterable[float]) -> None:
     """Make the x axis logarithmic, with ticks at the positive numbers measured, or at those that have room.
 

@@ -5,6 +5,7 @@ Figures are caught before they are written; what they hold is compared with the 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import zlib
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 import gdm
 from gdm import canvas, figures, sweep, sweep_figures, ticks
 from gdm.analysis.bits import Bits
+from gdm.analysis.correlation import total_correlation
 from gdm.analysis.influence import Influence
 from gdm.analysis.variance import Variance
 from gdm.names import added, group_names, numbered, shown
@@ -35,13 +37,14 @@ positive = st.floats(1e-9, 1e9)
 @pytest.fixture
 def caught(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that calls another that draws, and returns the figure, which is not written."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     def drawn(draw: Callable[..., Any], *arguments: Any) -> Any:
         kept: list[Any] = []
         for module in (figures, sweep_figures):
             monkeypatch.setattr(module, "save_all", lambda figure, _: kept.append(figure))
         draw(*arguments, Path("unused"))
-        kept[0].canvas.draw()
+        FigureCanvasAgg(kept[0]).draw()  # which lays it out
         return kept[0]
 
     return drawn
@@ -175,20 +178,20 @@ def test_strips_say_what_was_just_made(k: int) -> None:
         assert set(np.flatnonzero(moved)) <= {int(group) for group in order[first:last]}
 
 
-@pytest.mark.parametrize("k", [2, 4, 16])
+@pytest.mark.parametrize("k", [2, 4, 16, 40])
 def test_bars_are_named_as_groups_are(k: int, caught: Callable[..., Any]) -> None:
     schedule = gdm.Schedule.columns((1, 1, k), k)
     points = sweep.budgets(schedule, [2 * k, [1] * (k - 1) + [4]], "euler")
     figure = caught(sweep_figures.intervals, rows_of(points, [1, 2]), "s", "label", "shares", points)
     found = texts(figure.legends[0].get_texts())
     names = numbered(schedule)
-    assert found == [names[j] for j in canvas.spaced(k, sweep_figures.LISTED)]
+    assert found == [names[j] for j in ticks.evenly(k, sweep_figures.LISTED)]
     bars = figure.axes[0].containers
     assert len(bars) == k and all(len(group) == len(points) for group in bars)
     widths = np.array([[bar.get_width() for bar in group] for group in bars]).T
     same_bits(widths, np.array([[2] * k, [1] * (k - 1) + [4]], float))
     handles = [handle.get_facecolor() for handle in figure.legends[0].get_patches()]
-    assert handles == [bars[j][0].get_facecolor() for j in canvas.spaced(k, sweep_figures.LISTED)]
+    assert handles == [bars[j][0].get_facecolor() for j in ticks.evenly(k, sweep_figures.LISTED)]
 
 
 # Style
@@ -206,7 +209,7 @@ def grey(colour: Any) -> float:
 def test_shades_rise_in_grey(count: int) -> None:
     """Printed without colour they are in the same order, and the lightest is still seen on white."""
     found = [grey(colour) for colour in canvas.shades(count)]
-    assert found == sorted(set(found)) and found[-1] < 0.8
+    assert found == sorted(set(found)) and found[-1] < 0.7  # of yellow, which is lost there, 0.78
 
 
 def test_axes_of_numbers_are_open_and_alike(caught: Callable[..., Any]) -> None:
@@ -219,6 +222,50 @@ def test_axes_of_numbers_are_open_and_alike(caught: Callable[..., Any]) -> None:
     for axes in (axes for figure in charts for axes in figure.axes):
         assert not axes.spines["top"].get_visible() and not axes.spines["right"].get_visible()
         assert axes.get_axisbelow()
+
+
+def drawn_by(kind: str, schedule: gdm.Schedule, caught: Callable[..., Any]) -> Any:
+    """Return a figure of a schedule, of numbers that do not matter."""
+    k, sizes = schedule.k, np.array(schedule.partition.sizes)
+    rng = np.random.default_rng(0)
+    if kind == "variance":
+        found = Variance(np.arange(k + 1), np.cumsum([0, *sizes]), 9e4 * rng.random((k + 1, 3)))
+        return caught(_variance_of(schedule), found, "groups that are fixed, those generated first", "pixels")
+    if kind == "influence":
+        return caught(figures.influence, Influence(np.triu(rng.random((k, k))), np.zeros((k, k))), schedule)
+    if kind == "bits":
+        return caught(figures.bits, Bits(sizes * rng.random((3, k)), sizes, np.ones(1), None), schedule)
+    if kind == "independence":
+        z = rng.normal(size=(90, *schedule.shape))
+        return caught(figures.independence, total_correlation(schedule, z, repeats=2), schedule, z)
+    label = "Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance\n(efficientnet-lite0, 50000 images)"
+    if kind == "intervals":
+        points = sweep.intervals(schedule, None, 4 * k, "ab2")
+        return caught(sweep_figures.intervals, rows_of(points, rng.random(len(points))), "s", label, "times", points)
+    if kind == "orders":
+        points = sweep.orders(schedule, 3, 0, k, "euler")
+        return caught(sweep_figures.orders, rows_of(points, [3, 1, 2]), "s", label, exact(schedule), points)
+    points = sweep.solvers(schedule, ["euler", "ab2", "heun"], [k, 2 * k, 4 * k, 100, 128])
+    return caught(sweep_figures.curves, rows_of(points, 0.5 ** np.arange(len(points))), "s", label, "solver", "title")
+
+
+@pytest.mark.parametrize("k", [4, 9, 16])
+@pytest.mark.parametrize("kind", ["variance", "influence", "bits", "independence", "intervals", "orders", "curves"])
+def test_nothing_is_cut_and_labels_keep_apart(kind: str, k: int, caught: Callable[..., Any]) -> None:
+    """All that is drawn lies within the page, no panel reaches into another, no label of a tick into the next."""
+    side = math.isqrt(k)
+    schedule = BANDS if k == 4 else gdm.Schedule.blockwise((1, 8, 8), (side, side))
+    figure = drawn_by(kind, schedule, caught)
+    page = figure.get_tightbbox()  # in inches
+    width, height = figure.get_size_inches()
+    assert -0.01 <= page.x0 and page.x1 <= width + 0.01 and -0.01 <= page.y0 and page.y1 <= height + 0.01, page
+    panels = [axes.get_tightbbox() for axes in figure.axes]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(panels, 2))
+    for axes in figure.axes:
+        for axis, (low, high) in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
+            ticked = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+            boxes = [label.get_window_extent() for place, label in ticked if low <= place <= high]
+            assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)), texts(axis.get_ticklabels())
 
 
 def test_fonts_are_embedded_as_truetype_and_files_are_the_same_again(tmp_path: Path) -> None:

@@ -52,11 +52,11 @@ def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
 
 
 def label(args: argparse.Namespace) -> str:
-    """Return what a score is, for the axis of a figure: with all that its numbers cannot be compared without."""
+    """Return what a score is, in two lines for an axis, with what its numbers cannot be compared without."""
     n = args.n or IMAGES[args.score]
     if args.score == "error":
-        return f"RMS distance to the converged solution, {n} images"
-    return f"Fréchet distance, {args.extractor or extractors.NAMES[0]}, {n} images"
+        return f"RMS distance to the converged solution\n({n} images)"
+    return f"Fréchet distance\n({args.extractor or extractors.NAMES[0]}, {n} images)"
 
 
 def add_solver(parser: argparse.ArgumentParser, solver: str = "ab2") -> None:
