@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,11 @@ from gdm.canvas import (
     PALETTE,
     VERMILION,
     Sheet,
+    edges_of,
     lay_out,
     name_columns,
     new_chart,
+    outline,
     pictures,
     shades,
     show_sheet,
@@ -32,6 +35,7 @@ from gdm.sweep import Point, summary
 from gdm.ticks import at_measured, evenly, plain_log
 
 CELL = 0.72  # inches of a picture of the process
+IMAGES = 3  # that are shown coming into being
 FRAMES = 10  # pictures of it at most
 LISTED = 18  # groups that a legend names at most
 Rows = Sequence[Mapping[str, str]]
@@ -46,7 +50,7 @@ def orders(rows: Rows, score: str, label: str, model: Model, points: Sequence[Po
     ends = [found[0], found[-1]][: len(found)]
     strips = [_process(model, schedules[name]) for name, _ in ends]
     frames = len(strips[0].labels)
-    tall = 3 * CELL + 0.8
+    tall = IMAGES * CELL + 0.8
     figure = Figure((max(6.5, CELL * frames), 3.2 + len(ends) * tall), layout="constrained")
     top, *below = figure.subplots(1 + len(ends), 1, height_ratios=[3.2, *[tall] * len(ends)])
     _sorted(top, np.array([values for _, values in found]), label, seeds=len({row["seed"] for row in rows}))
@@ -54,6 +58,8 @@ def orders(rows: Rows, score: str, label: str, model: Model, points: Sequence[Po
         show_sheet(axes, strip.sheet)
         name_columns(axes, strip.sheet, strip.labels)
         axes.tick_params(labelsize="small")
+        for column, mask in strip.masks.items():
+            outline(axes, strip.sheet, [mask] * IMAGES, [column])
         axes.set_title(f"{which}: order {name}, {value:.4g}\nabove each picture {strip.what}", fontsize="medium")
     return save_all(figure, stem)
 
@@ -87,22 +93,42 @@ def _bars(seeds: int) -> str:
 
 
 class Strip(NamedTuple):
-    """Images coming into being: a sheet, noise on the left; what stands above each column; and what that is, in words."""
+    """Images coming into being: a sheet, noise on the left; what stands above each column; and what that is, in words.
+
+    masks: of the pixels that are new in a column, those that an outline is worth
+    """
 
     sheet: Sheet
     labels: list[str]
     what: str
+    masks: dict[int, np.ndarray]
 
 
-def _process(model: Model, point: Point, n: int = 3) -> Strip:
-    """Return n images between their groups, all of the states or some evenly among them."""
-    made = model.generate(n, steps=point.steps, solver=point.solver, schedule=point.schedule, trajectory=True)
+def _process(model: Model, point: Point) -> Strip:
+    """Return images between their groups, all of the states or some evenly among them."""
+    made = model.generate(IMAGES, steps=point.steps, solver=point.solver, schedule=point.schedule, trajectory=True)
     states = model.backend.to_numpy(made)
     chosen = spaced(len(states), FRAMES)
     sheet = lay_out(np.stack([pictures(state) for state in states[chosen]], axis=1))
+    masks = _new(point.schedule, chosen)
     if len(chosen) == len(states):
-        return Strip(sheet, ["noise", *_just_made(model.schedule, point.schedule)], "the group just generated")
-    return Strip(sheet, ["noise", *(f"{number}" for number in chosen[1:])], f"how many of {len(states) - 1} are there")
+        what = "the group just generated" + ", outlined" * bool(masks)
+        return Strip(sheet, ["noise", *_just_made(model.schedule, point.schedule)], what, masks)
+    what = f"how many of {len(states) - 1} are there" + ", the latest outlined" * bool(masks)
+    return Strip(sheet, ["noise", *map(str, chosen[1:])], what, masks)
+
+
+def _new(schedule: Schedule, counts: Sequence[int]) -> dict[int, np.ndarray]:
+    """Return by column the pixels of the groups since the column before; none of frequencies, or scattered pixels."""
+    if schedule.basis.factors:
+        return {}
+    labels = schedule.partition.labels
+    found = {
+        column: np.asarray(((labels >= first) & (labels < last)).any(axis=0))
+        for column, (first, last) in enumerate(pairwise(counts), start=1)
+    }
+    round_all = 2 * sum(labels.shape[-2:])  # pixels' sides around a whole image
+    return found if all(len(edges_of(mask)) <= round_all for mask in found.values()) else {}
 
 
 def _just_made(own: Schedule, ordered: Schedule) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gdm.analysis.correlation import total_correlation
 from gdm.analysis.influence import influence
 from gdm.analysis.variance import perceptual_variance
 from gdm.errors import CheckpointError
+from gdm.names import group_names
 from gdm.pixels import to_uint8, to_unit
 from property_tests.runs import SMALL, untrained
 from property_tests.support import agree, refused, same_bits
@@ -33,7 +35,7 @@ def evaluated(capsys: pytest.CaptureFixture[str], run: Path, line: str) -> tuple
     """Run `gdm evaluate`; return what it said, its table, and its JSON."""
     name, *options = line.split()
     stem = run.parent / "deep" / name
-    assert cli.main(["evaluate", name, str(run), "-o", str(stem), *options]) == 0
+    assert cli.main(["evaluate", name, str(run), *options, "-o", str(stem)]) == 0
     output = capsys.readouterr().out
     for suffix, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
         assert f"{stem}{suffix}" in output and Path(f"{stem}{suffix}").read_bytes().startswith(start)
@@ -44,6 +46,8 @@ def test_influence_is_written(run: Path, capsys: pytest.CaptureFixture[str]) -> 
     output, rows, about = evaluated(capsys, run, "influence -n 3 --steps 4 --seed 2")
     found = influence(gdm.load(run), n=3, seed=2, steps=4)
     same_bits(np.array([float(row["rms"]) for row in rows]).reshape(4, 4), found.rms)
+    names = group_names(gdm.load(run).schedule)
+    assert [(row["latent_group_name"], row["image_group_name"]) for row in rows] == [*product(names, names)]
     assert about["leak"] == 0 and "an earlier group: 0 of" in output and "hidden" in output
     assert about["seed"] == 2 and about["solver"] == "ab2" and about["steps"] == [1, 1, 1, 1]
 
@@ -59,6 +63,15 @@ def test_variance_is_written(run: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [row["latents"] for row in rows] == ["0.0", "10.0", "64.0"]
 
 
+def test_variance_by_groups_names_the_last_one(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In order of generation, which is another here than the run's."""
+    line = "variance schedule.order=reverse -n 1 --variations 2 --steps 4 --fixed 0 1 4"
+    _, rows, about = evaluated(capsys, run, line)
+    names = ["none", "r1c1", "r0c0"]
+    assert [row["last_group_name"] for row in rows] == [row["last_group_name"] for row in about["rows"]] == names
+    assert [row["fixed"] for row in rows] == ["0.0", "1.0", "4.0"]
+
+
 def test_likelihood_is_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output, rows, about = evaluated(capsys, run, "likelihood -n 3 --steps 4 --probes 2 --repeats 2")
     loaded = gdm.load(run)
@@ -66,6 +79,7 @@ def test_likelihood_is_written(run: Path, capsys: pytest.CaptureFixture[str]) ->
     chosen = images.take(data.batch_indices(len(images), 3, step=0, seed=0))
     found = bits(loaded, chosen, steps=4, probes=2, repeats=2)
     agree([float(row["bits_per_dimension"]) for row in rows], [*found.groups.value, found.total.value], 1e-6)
+    assert [row["group_name"] for row in rows] == [*group_names(loaded.schedule), "all"]
     assert about["probes"] == 2 and len(about["repeats"]) == 2 and "2 probes per image" in output
     assert about["data"]["n"] == 3 and about["data"]["hash"] == images.hash and about["half_the_steps"] is None
 
@@ -87,6 +101,9 @@ def test_total_correlation_is_written(run: Path, capsys: pytest.CaptureFixture[s
     within = sum(value for name, value in parts.items() if name.startswith("within"))
     agree(parts["total correlation"], parts["between groups"] + within)
     agree(parts["divergence from N(0, I)"], parts["total correlation"] + parts["marginals"])
+    names = [*group_names(gdm.load(run).schedule)]
+    assert [row["group_name"] for row in rows] == ["all"] * 4 + names
+    assert [marginal["group_name"] for marginal in about["marginals"]] == [*names, "all"]
     assert about["marginals"][-1]["dimensions"] == 64 and "80 images of digits" in output
     loaded = gdm.load(run)
     images = data.load(loaded.spec.data)

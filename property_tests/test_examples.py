@@ -187,7 +187,6 @@ def test_an_orthonormal_basis_keeps_all_energy(tmp_path: Path, monkeypatch: pyte
     ("name", "run", "arguments"),
     [
         ("fig10_pixel_or_frequency", "digits_bands", [*SHORT, "--repeats", 2]),
-        ("fig11_groups", "digits_groupings", ["--calls", 4, 8, "--repeats", 2]),
         ("table2_intervals", "digits_bands", SHORT),
     ],
 )
@@ -205,6 +204,13 @@ def test_distances_are_compared(
     monkeypatch.setattr("shared.trained", lambda *_, **__: gdm.load(runs[run]))
     given = ["--n", 80, "--reference", 100, *arguments]
     assert call(name, tmp_path, monkeypatch, *given)
+
+
+def test_numbers_of_groups_are_swept(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["--run", runs["digits_groupings"], "--calls", 8, 16, "--repeats", 1, "--n", 70]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = call("fig11_groups", tmp_path, monkeypatch, *given)["fig11_numbers"]
+    assert {"k=1 8", "k=8 16"} <= set(found)
 
 
 def test_a_run_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,11 @@ Figures are caught before they are written; what they hold is compared with the 
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 import zlib
 from collections.abc import Callable
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def test_strips_say_what_was_just_made(k: int) -> None:
     """A label for every column; the block it names is where the column differs from the one before, and nowhere else."""
     schedule = gdm.Schedule.columns((1, 1, k), k)
     point = sweep.orders(schedule, 1, 5, k, "euler")[0]
-    strip = sweep_figures._process(exact(schedule), point, n=2)
+    strip = sweep_figures._process(exact(schedule), point)
     cell = strip.sheet.width + strip.sheet.gap
     assert len(strip.labels) == (strip.sheet.pixels.shape[1] - strip.sheet.gap) // cell <= sweep_figures.FRAMES
     order = point.name.split()
@@ -173,7 +173,9 @@ def test_strips_say_what_was_just_made(k: int) -> None:
     shows = strip.sheet.pixels[strip.sheet.gap :, strip.sheet.gap :, 0]
     cells = [shows[: strip.sheet.height, cell * i : cell * i + strip.sheet.width] for i in range(len(strip.labels))]
     done = [int(text) if k >= sweep_figures.FRAMES else i for i, text in enumerate(["0", *strip.labels[1:]])]
-    for before, after, first, last in zip(cells, cells[1:], done, done[1:], strict=False):
+    assert [*strip.masks] == [*range(1, len(cells))]
+    for (before, after), (first, last), mask in zip(pairwise(cells), pairwise(done), strip.masks.values(), strict=True):
+        assert {str(group) for group in np.flatnonzero(mask[0])} == set(order[first:last])
         moved = (before != after).any(axis=0).reshape(k, -1).any(axis=1)
         assert set(np.flatnonzero(moved)) <= {int(group) for group in order[first:last]}
 
@@ -260,12 +262,12 @@ def test_nothing_is_cut_and_labels_keep_apart(kind: str, k: int, caught: Callabl
     width, height = figure.get_size_inches()
     assert -0.01 <= page.x0 and page.x1 <= width + 0.01 and -0.01 <= page.y0 and page.y1 <= height + 0.01, page
     panels = [axes.get_tightbbox() for axes in figure.axes]
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(panels, 2))
+    assert not any(a.overlaps(b) for a, b in combinations(panels, 2))
     for axes in figure.axes:
         for axis, (low, high) in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
             ticked = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
             boxes = [label.get_window_extent() for place, label in ticked if low <= place <= high]
-            assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)), texts(axis.get_ticklabels())
+            assert not any(a.overlaps(b) for a, b in combinations(boxes, 2)), texts(axis.get_ticklabels())
 
 
 def test_fonts_are_embedded_as_truetype_and_files_are_the_same_again(tmp_path: Path) -> None:
