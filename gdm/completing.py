@@ -21,7 +21,7 @@ from gdm.errors import UnsupportedError, ValueRangeError
 from gdm.intake import Images
 from gdm.model import Model
 from gdm.names import called, find_groups, group_names, masked_groups, stride
-from gdm.panels import Panels, short
+from gdm.panels import Panels, short_names
 from gdm.pixels import to_uint8, to_unit
 from gdm.schedule import Schedule
 from gdm.solver import Solver, Steps
@@ -131,8 +131,9 @@ def complete(
     drawable = not known.schedule.basis.factors and stride(known.schedule) is None  # a lattice would be lines alone
     outlined = [np.asarray(known.coordinates.all(axis=0))] * len(x) if drawable else None
     columns = ("image", f"known: {known.name}", *(f"no. {i + 1}" for i in range(n)))
-    rows = tuple(map(short, images.names))
-    return Panels(shown, rows, columns, "the rest drawn given what is known", masks=outlined, outlined=2)
+    return Panels(
+        shown, short_names(images.names), columns, "the rest drawn given what is known", masks=outlined, outlined=2
+    )
 
 
 def only_known(known: Known, x: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from gdm.encoding import Latents
 from gdm.errors import ValueRangeError
 from gdm.flow import draw_latents
 from gdm.model import Model
-from gdm.panels import Panels, short
+from gdm.panels import Panels, short_names
 from gdm.schedule import Schedule
 
 FRESH = 2**32  # number of the first image whose noise replaces latents: `gdm sample` gets there last
@@ -39,10 +39,12 @@ def interpolate(
     """Turn the chosen latents of one image into another's while the others stay (Fig. 3); one row per pair and choice.
 
     pairs: latents 0 and 1 are the first pair, 2 and 3 the next; n: columns
+    mode: "spherical" turns each group's chosen part along a great circle, which keeps the length that normal latents
+        have; "linear" mixes them, with half the variance in the middle, for which the network was not trained
 
     Raises: ValueRangeError for an odd number of latents
     """
-    weights, schedule = np.linspace(0, 1, n), model.schedule
+    weights, schedule, names = np.linspace(0, 1, n), model.schedule, short_names(pairs.names)
     rows: list[_Row] = []
     for a, b in _paired(pairs):
         for choice in _all(schedule, chosen):
@@ -59,9 +61,12 @@ def interpolate(
                 )
                 for weight in weights
             ]
-            rows.append(_Row(choice.name, np.concatenate(moved), int(pairs.labels[a])))
+            name = choice.name if len(pairs) == 2 else f"{names[a]} to {names[b]}, {choice.name}"
+            rows.append(_Row(name, np.concatenate(moved), int(pairs.labels[a])))
     columns = tuple(f"{weight:.2g}" for weight in weights)
-    return _panels(model, pairs, rows, columns, "one part of the latents interpolated, the rest fixed")
+    said = "one part of the latents interpolated, the rest fixed"
+    title = f"{names[0]} to {names[1]}: {said}" if len(pairs) == 2 else said
+    return _panels(model, pairs, rows, columns, title)
 
 
 def swap(model: Model, pairs: Latents, chosen: Sequence[Choice] = ()) -> Panels:
@@ -70,7 +75,7 @@ def swap(model: Model, pairs: Latents, chosen: Sequence[Choice] = ()) -> Panels:
     pairs: as `interpolate`; the two of a pair may come from different data sets, if one run knows both
     """
     rows: list[_Row] = []
-    selected = _all(model.schedule, chosen)
+    selected, names = _all(model.schedule, chosen), short_names(pairs.names)
     for a, b in _paired(pairs):
         own, other = pairs.z[a : a + 1], pairs.z[b : b + 1]
         mixed = [
@@ -80,7 +85,7 @@ def swap(model: Model, pairs: Latents, chosen: Sequence[Choice] = ()) -> Panels:
             for choice in selected
         ]
         classes = (int(pairs.labels[a]), int(pairs.labels[b]), *[int(pairs.labels[a])] * len(mixed))
-        rows.append(_Row(short(pairs.names[a]), np.concatenate([own, other, *mixed]), classes, (a, b)))
+        rows.append(_Row(f"{names[a]} and {names[b]}", np.concatenate([own, other, *mixed]), classes, (a, b)))
     columns = ("original", "reference", *(choice.name for choice in selected))
     return _panels(model, pairs, rows, columns, "one part of the latents taken from the reference")
 
@@ -93,7 +98,7 @@ def traverse(
     Raises: ValueRangeError for choices without elements: a single number is set
     """
     rows: list[_Row] = []
-    for i in range(len(subjects)):
+    for i, named in enumerate(_each(subjects)):
         for choice in chosen:
             if choice.elements is None:
                 expected = "expected elements, frequency ranks within a channel"
@@ -101,9 +106,9 @@ def traverse(
             walked = latents.traverse(
                 model.schedule, subjects.z[i : i + 1], values, elements=choice.elements, channels=choice.channels
             )
-            name = f"{short(subjects.names[i])} {choice.name}" if len(subjects) > 1 else choice.name
-            rows.append(_Row(name, walked[:, 0], int(subjects.labels[i])))
-    return _panels(model, subjects, rows, tuple(f"{value:g}" for value in values), "value of the latent element")
+            rows.append(_Row(named + choice.name, walked[:, 0], int(subjects.labels[i])))
+    columns = tuple(f"{value:g}" for value in values)
+    return _panels(model, subjects, rows, columns, f"{_one(subjects)}value of the latent element")
 
 
 def resample(
@@ -123,7 +128,7 @@ def resample(
     schedule = model.schedule
     selected = tuple(chosen) or (_growing(schedule)[: max(1, schedule.k - 1)] if fixed else _all(schedule, ()))
     rows: list[_Row] = []
-    for i in range(len(subjects)):
+    for i, named in enumerate(_each(subjects)):
         fresh = draw_latents(seed, range(FRESH + i * n, FRESH + (i + 1) * n), schedule.shape, subjects.z.dtype)
         own = np.repeat(subjects.z[i : i + 1], n, axis=0)
         for choice in selected:
@@ -131,12 +136,11 @@ def resample(
             varied = (
                 latents.keep(schedule, own, fresh, **mask) if fixed else latents.resample(schedule, own, fresh, **mask)
             )
-            subject = f"{short(subjects.names[i])} " if len(subjects) > 1 else ""
-            name = f"{subject}{choice.name}{' fixed' * fixed}"
+            name = f"{named}{choice.name}{' fixed' * fixed}"
             rows.append(_Row(name, np.concatenate([own[:1], varied]), int(subjects.labels[i]), (i,), choice))
     columns = ("image", *(f"no. {i + 1}" for i in range(n)))
     said = "all other latents drawn anew" if fixed else "one part of the latents drawn anew"
-    made = _panels(model, subjects, rows, columns, said)
+    made = _panels(model, subjects, rows, columns, _one(subjects) + said)
     if schedule.basis.factors or any(choice.channels for choice in selected):
         return made
     drawn = [latents.selection(schedule, *row.choice[1:]) for row in rows if row.choice is not None]
@@ -174,7 +178,8 @@ def reconstruct(
         for choice in selected
     ]
     stacked = np.stack([subjects.z, *kept], axis=1)
-    rows = [_Row(short(name), stacked[i], int(subjects.labels[i]), (i,)) for i, name in enumerate(subjects.names)]
+    names = short_names(subjects.names)
+    rows = [_Row(name, stacked[i], int(subjects.labels[i]), (i,)) for i, name in enumerate(names)]
     other = "drawn anew" if rest == "noise" else "0"
     columns = ("original", *(choice.name for choice in selected))
     return _panels(model, subjects, rows, columns, f"decoded from a part of the latents, the others {other}")
@@ -204,6 +209,17 @@ def _panels(model: Model, subjects: Latents, rows: list[_Row], columns: tuple[st
 
 def _all(schedule: Schedule, chosen: Sequence[Choice]) -> tuple[Choice, ...]:
     return tuple(chosen) or choices(schedule)
+
+
+def _one(subjects: Latents) -> str:
+    """Return what a title says of a single image: its name."""
+    return f"{short_names(subjects.names)[0]}: " if len(subjects) == 1 else ""
+
+
+def _each(subjects: Latents) -> list[str]:
+    """Return what the rows of each image begin with: its name, where there are several."""
+    names = short_names(subjects.names)
+    return [f"{name}, " for name in names] if len(names) > 1 else [""]
 
 
 def _growing(schedule: Schedule) -> tuple[Choice, ...]:

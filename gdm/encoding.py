@@ -72,14 +72,15 @@ def encode(
     tolerance: float | None = None,
     guidance: float = 1.0,
     batch: int | None = None,
-    watch: Callable[[Steps, np.ndarray], None] | None = None,
+    watch: Callable[[int, np.ndarray, int], None] | None = None,
 ) -> Latents:
     """Encode images, and measure what is lost on the way there and back, in each group.
 
     images: of `read_images`, or an array uint8 or in [-1, 1] for a run without classes
-    tolerance: double the steps until the error of the worst group, in units of [-1, 1], is at most this; give up at
-        1024 steps, or where doubling no longer helps: `errors` of the result says how far that went
-    watch: is told (steps, errors) of every attempt
+    tolerance: double the steps until the error of the worst group, in units of [-1, 1], is at most this, first of a few
+        images, then of all; give up at 1024 steps, or where doubling no longer helps, and then take the fewest that are
+        as good: `errors` of the result says how far that went
+    watch: is told (steps in all, errors, images) of every attempt
 
     Raises: as `Model.encode`; ValueRangeError for images without a class, of a run with classes
 
@@ -97,22 +98,25 @@ def encode(
         z = model.encode(x[rows], **chosen)
         errors = group_errors(model.schedule, model.backend.to_numpy(model.decode(z, **chosen)) - x[rows])
         if watch is not None:
-            watch(steps, errors)
+            watch(_total(steps), errors, len(x[rows]))
         return model.backend.to_numpy(z), errors
 
     if tolerance is None:
         z, errors = attempt(steps, slice(None))
     else:
-        rows = slice(0, TRIED)
-        steps = _enough(steps, tolerance, lambda steps: attempt(steps, rows)[1]) if len(x) > TRIED else steps
-        made: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
+        rows, limit = slice(0, TRIED), tolerance
+        if len(x) > TRIED:
+            steps, reached = _enough(steps, tolerance, lambda steps: attempt(steps, rows)[1])
+            limit = tolerance if reached else np.inf  # what a few cannot reach is not tried with all
+        made: dict[Steps, tuple[np.ndarray, np.ndarray]] = {}  # of the last attempt alone: latents may be large
 
         def whole(steps: Steps) -> np.ndarray:
-            made["last"] = attempt(steps, slice(None))
-            return made["last"][1]
+            made.clear()
+            made[steps] = attempt(steps, slice(None))
+            return made[steps][1]
 
-        steps = _enough(steps, tolerance, whole)
-        z, errors = made["last"]
+        steps, _ = _enough(steps, limit, whole)
+        z, errors = made[steps] if steps in made else attempt(steps, slice(None))
     hashes = tuple(hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in given.images)
     name = solver if isinstance(solver, str) else getattr(solver, "name", str(solver))
     return Latents(
@@ -147,7 +151,7 @@ def drawn(
     by_turn = in_turn(chosen, model.classes) if label is None and model.classes else label
     classes = class_numbers(by_turn, model.classes, len(chosen))
     labels = np.full(len(chosen), -1) if classes is None else np.array(classes)
-    names = tuple(f"no. {number}" for number in chosen)
+    names = tuple(f"sample {number}" for number in chosen)
     return Latents(z, names, labels, _plain(steps), solver, guidance, facts={"seed": seed})
 
 
@@ -207,16 +211,24 @@ def told(model: Model, labels: np.ndarray, guidance: float) -> np.ndarray | None
     return np.maximum(labels, 0)
 
 
-def _enough(steps: Steps, tolerance: float, measure: Callable[[Steps], np.ndarray]) -> Steps:
-    """Double the steps until the worst error is small enough, more are too many, or they no longer help."""
-    best, idle = np.inf, 0
+def _enough(steps: Steps, tolerance: float, measure: Callable[[Steps], np.ndarray]) -> tuple[Steps, bool]:
+    """Double the steps until the worst error is small enough; or else take the last ones that helped. -> steps, reached
+
+    Steps help that lessen the error by a tenth at least. The search ends at `MOST`, or where two doublings do not help.
+    """
+    best, helped, idle = np.inf, steps, 0
     while True:
         worst = float(measure(steps).max())
-        idle = idle + 1 if worst > 0.9 * best else 0
-        total = steps if isinstance(steps, int) else sum(steps)
-        if worst <= tolerance or 2 * total > MOST or idle == 2:
-            return steps
-        best, steps = min(best, worst), 2 * steps if isinstance(steps, int) else tuple(2 * share for share in steps)
+        best, helped, idle = (worst, steps, 0) if worst <= 0.9 * best else (best, helped, idle + 1)
+        if worst <= tolerance:
+            return steps, True
+        if idle == 2 or 2 * _total(steps) > MOST:
+            return helped, False
+        steps = 2 * steps if isinstance(steps, int) else tuple(2 * share for share in steps)
+
+
+def _total(steps: Steps) -> int:
+    return int(steps) if isinstance(steps, int | np.integer) else sum(steps)
 
 
 def _plain(steps: Steps) -> int | tuple[int, ...]:

@@ -19,6 +19,7 @@ from gdm.data import Dataset
 from gdm.errors import DataError, ShapeError
 from gdm.model import Model
 from gdm.sampling import class_numbers
+from gdm.wording import renaming
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +42,13 @@ def read_images(
     split: str = "train",
     label: int | str | None = None,
     size: tuple[int, int] | None = None,
+    option: str | None = None,
 ) -> Images:
     """Read images from whatever `gdm.data.load` reads, brought to the shape of a run: resized, cropped, grey or RGB.
 
     limit: the first so many; label: the class of all, else that which the source says, where a class of the run has
-    its name; size: another height and width than the run's. Warns of images that are stored otherwise
+    its name; size: another height and width than the run's; option: of a command that names the source, for errors.
+    Warns of images that are stored otherwise
 
     Raises: DataError for what is no source of images, or cannot be brought to the shape; ValueRangeError (label)
 
@@ -58,7 +61,9 @@ def read_images(
     spec = DataConfig(
         source=str(source), split=split, size=height if height == width else 0, channels=3 if channels == 3 else 1
     )
-    found = sources.find(spec)
+    keys = {"source": "source", "split": "split"} if option is None else {"source": option, "split": "--split"}
+    with renaming({f"data.{key}": word for key, word in keys.items()}):
+        found = sources.find(spec)
     count = found.count if limit is None else min(limit, found.count)
     read = data.read(replace(found, count=count, labels=None), spec)
     if read.shape != (channels, height, width):
@@ -69,8 +74,10 @@ def read_images(
     stored = (width, height, channels)
     if other := count - read.sizes.get(stored, 0):
         what = f"{width} x {height} in {'colour' if channels == 3 else 'grey'}"
-        warnings.warn(f"{source}: {other} of {count} images are not {what}; they are brought to it", stacklevel=2)
-    numbers = _classes(model, found, count, label)
+        which = "the image is" if count == 1 else f"{other} of {count} images {'is' if other == 1 else 'are'}"
+        warnings.warn(f"{source}: {which} not {what}; brought to that", stacklevel=2)
+    with renaming({"labels": "label" if option is None else "--label"}):
+        numbers = _classes(model, found, count, label)
     return Images(np.asarray(read.images[np.arange(count)]), tuple(map(found.name, range(count))), numbers)
 
 

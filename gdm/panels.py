@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -49,14 +51,14 @@ class Panels(NamedTuple):
     def save(self, path: str | Path) -> Path:
         """Write the picture (.png, .pdf or .svg), and beside it the arrays (.npz); return where those are.
 
-        The arrays: `images` uint8 (rows, columns, *event), `latents` float32, and the names `rows` and `columns`.
+        The arrays: `images` uint8 (rows, columns, *event), `latents` float32, the names `rows` and `columns`, and `title`.
 
         Raises: ValueRangeError for a name that ends otherwise; ShapeError for images of other than 1 or 3 channels;
             CheckpointError if the disk refuses
         """
         path = checked_name(path, FORMATS)
         draw(self, path)
-        names = {"rows": np.array(self.rows), "columns": np.array(self.columns)}
+        names = {"rows": np.array(self.rows), "columns": np.array(self.columns), "title": np.array(self.title)}
         latents = {} if self.latents is None else {"latents": self.latents.astype(np.float32)}
         arrays: Any = {"images": to_uint8(self.images), **names, **latents}
         beside = path.with_suffix(".npz")
@@ -94,6 +96,24 @@ def draw(panels: Panels, path: str | Path) -> None:
     save_figure(figure, path, trim=True)  # pixels are square: a row of pictures leaves white below
 
 
+def short_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names that fit beside rows, see `short`; of those that would be the same, more is said.
+
+    >>> short_names(["photos/cat.png", "pets/dogs/1.png", "pets/cats/1.png", "image 3 of the digits"])
+    ('cat.png', 'dogs/1.png', 'cats/1.png', 'image 3')
+    """
+    distinct = Counter(short(name) for name in {*names})
+    return tuple(short(name) if distinct[short(name)] == 1 else _longer(name) for name in names)
+
+
+def _longer(name: str) -> str:
+    """Return more of a name than `short`: the folder of a file, or the file of an image in one."""
+    image, of, where = name.partition(" of ")
+    if image.startswith("image ") and of:
+        return f"{image} of {Path(where).name}"
+    return "/".join(Path(name).parts[-2:])
+
+
 def short(name: str, most: int = 14) -> str:
     """Return a name that fits beside a row: of a path, the last part, and of that the end; "image 3" of the digits."""
     last = Path(name.split(" of ")[0] if name.startswith("image ") else name).name or name
@@ -101,5 +121,7 @@ def short(name: str, most: int = 14) -> str:
 
 
 def _written(name: str, width: int) -> str:
-    """Return a name in lines, bands as in the paper: [30, 100) for 30:100."""
-    return shown(textwrap.fill(name, width, break_on_hyphens=False))
+    """Return a name in lines, bands as in the paper: [30, 100) for 30:100; a long path is broken after its folder."""
+    kept = re.sub(r"(?<=[\w.]) (?=\d)|(?<=\d) (?=fixed)", "\N{NO-BREAK SPACE}", name)  # image 3, 0:30 fixed
+    words = " ".join(word if len(word) <= width else word.replace("/", "/ ") for word in kept.split(" "))
+    return shown(textwrap.fill(words, width, break_on_hyphens=False))

@@ -26,7 +26,7 @@ REFERENCE = sorted((ROOT / "reference").rglob("*.py"))
 # A module imports from rows above its own, never from its own or below. A package is named once, with all it holds.
 LAYERS = (
     ("errors", "frequency", "version"),
-    ("arrays",),
+    ("arrays", "wording"),
     ("pixels", "fused", "augment"),
     ("partition", "basis", "path"),
     ("families", "corner"),

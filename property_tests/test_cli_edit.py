@@ -82,7 +82,7 @@ def test_latents_of_other_weights_are_told(line: str, capsys: pytest.CaptureFixt
 
 def test_images_are_encoded_and_decoded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     output, _ = said(capsys, "encode", "bands", "a.png", "b.png", "--steps", "12", "--tol", "0.05")
-    assert "12 steps: worst group" in output and re.search(r"^4:16 +12 +\d+  [\d.e-]+$", output, re.M)
+    assert "12 steps, 2 images: worst group" in output and re.search(r"^4:16 +12 +\d+  [\d.e-]+$", output, re.M)
     assert output.splitlines()[-1] == "bands/latents.safetensors"
     loaded = loading.load("bands")
     latents = latent_files.read("bands/latents.safetensors", loaded)
@@ -98,7 +98,8 @@ def test_images_are_encoded_and_decoded(capsys: pytest.CaptureFixture[str], monk
     assert "9 steps of euler" in output and Path("bands/decoded.png").exists()
     monkeypatch.setattr(encoding, "MOST", 12)
     missed, _ = said(capsys, "encode", "bands", "a.png", "--steps", "9", "--tol", "1e-9")
-    assert "--tol 1e-09 is NOT reached" in missed
+    assert "--tol 1e-09 is NOT reached: more than 12 steps are not tried; choose a larger one" in missed
+    assert "1 image encoded" in said(capsys, "edit", "resample", "bands", "--images", "a.png", "--steps", "4")[0]
 
 
 def test_latents_of_another_run_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +180,7 @@ def test_completion_keeps_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
     assert "was not trained with fine first" in errors
     _, errors = said(capsys, "complete", "cascade", "a.png", "--upscale", "--steps", "4", "-o", "large.png")
     large = np.load("large.npz")["images"]
-    assert "1 of 1 images are not 4 x 4 in grey" in errors  # a.png is 8 x 8
+    assert "the image is not 4 x 4 in grey" in errors  # a.png is 8 x 8
     assert (large[0, 2:, 0, ::2, ::2] == large[0, 0, 0, ::2, ::2]).all()
     assert "known coordinates are kept to" in said(capsys, "complete", "bands", "a.png", "--known", "coarse")[0]
 
@@ -195,11 +196,16 @@ def test_completion_keeps_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
         (("edit", "swap", "bands", "--samples", "0,1", "--images", "a.png"), "got --images and --samples"),
         (("edit", "swap", "bands", "--samples", "0,1", "--groups", "corse"), "did you mean 'coarse'?"),
         (("edit", "swap", "bands", "--samples", "0,1", "--groups", "0:5"), "--elements"),
-        (("edit", "swap", "bands", "--samples", "0,1,2"), "an even number of latents, got 3"),
+        (("edit", "swap", "bands", "--samples", "0,1,2"), "gdm: --samples: expected an even number of latents, got 3"),
         (("edit", "swap", "bands", "--reference", "a.png"), "--reference: expected --images"),
-        (("edit", "swap", "bands", "--images", "c.png"), "'c.png' does not exist"),
+        (("edit", "swap", "bands", "--images", "c.png"), "gdm: --images: 'c.png' does not exist"),
         (("edit", "swap", "bands", "-o", "x.txt"), ".png or .pdf or .svg"),
-        (("edit", "traverse", "bands", "--elements", "64"), "expected numbers 0 to 63"),
+        (("edit", "traverse", "bands", "--elements", "64"), "gdm: --elements: expected numbers 0 to 63"),
+        (("edit", "resample", "bands", "--fixed", "corse"), "gdm: --fixed: expected numbers"),
+        (("encode", "bands", "c.png"), "gdm: IMAGES: 'c.png' does not exist"),
+        (("complete", "blocks", "a.png", "--mask", "c.png"), "gdm: --mask: 'c.png' does not exist"),
+        (("encode", "bands", "a.png", "--split", "test"), "gdm: --split: 'a.png'"),
+        (("encode", "blocks", "a.png", "--label", "ten"), "gdm: --label: expected 0 to 9"),
         (("edit", "resample", "bands", "--groups", "0", "--fixed", "1"), "got both"),
         (("edit", "swap", "bands", "--guidance", "2"), "guidance"),
         (("edit", "swap", "bands", "--tol", "0.1"), "--tol is for --images"),
@@ -210,7 +216,7 @@ def test_completion_keeps_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
         (("complete", "bands", "a.png", "--known", "all"), "nothing is left"),
         (("complete", "bands", "a.png", "--known", "fine", "--mask", "right.png"), "got --known and --mask"),
     ],
-    ids=range(19),
+    ids=range(24),
 )
 def test_mistakes_are_explained(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str) -> None:
     assert words in complaint(capsys, *argv)

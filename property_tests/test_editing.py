@@ -15,7 +15,7 @@ from gdm.editing import Choice, choices
 from gdm.encoding import Latents
 from gdm.errors import ShapeError, ValueRangeError
 from gdm.model import Model
-from gdm.panels import Panels, short
+from gdm.panels import Panels, short, short_names
 from property_tests.runs import conditional, exact, smooth
 from property_tests.support import agree, arrays, refused, same_bits
 
@@ -49,6 +49,25 @@ def decodes(model: Model, subjects: Latents, panels: Panels, row: int, column: i
     cell = panels.latents[row, column][None]
     chosen: Any = {"steps": subjects.steps, "solver": subjects.solver}
     agree(panels.images[row, column], model.backend.to_numpy(model.decode(cell, **chosen))[0], 1e-9)
+
+
+def test_pictures_name_the_images(tmp_path: Path) -> None:
+    """One image in the title, several in the rows, both of a pair; the same file names with their folders."""
+    model = MODELS[0]
+    found = encoding.drawn(model, [4, 7], steps=3)
+    alone, one = found.take([0]), choices(model.schedule, elements=[2])
+    assert editing.traverse(model, alone, one).title.startswith("sample 4: ")
+    assert editing.traverse(model, found, one).rows == ("sample 4, element 2", "sample 7, element 2")
+    assert editing.resample(model, alone).title.startswith("sample 4: ")
+    assert editing.resample(model, found, fixed=True).rows[-1] == "sample 7, 0:7 fixed"
+    assert editing.interpolate(model, found, n=2).title.startswith("sample 4 to sample 7: ")
+    several = encoding.interleave(found, found)
+    assert editing.interpolate(model, several, n=2).rows[-1] == "sample 7 to sample 7, 7:16"
+    assert editing.swap(model, found).rows == ("sample 4 and sample 7",)
+    assert editing.reconstruct(model, found).rows == ("sample 4", "sample 7")
+    names = ["a/cat/1.png", "a/dog/1.png", "a/dog/2.png", "image 0 of x/y.npz", "image 0 of z.npz", "image 1 of z.npz"]
+    brief = ("cat/1.png", "dog/1.png", "2.png", "image 0 of y.npz", "image 0 of z.npz", "image 1")
+    assert short_names(names) == brief and short_names(["a/1.png"] * 2) == ("1.png", "1.png")
 
 
 @each_model
@@ -211,6 +230,8 @@ def test_panels_are_a_picture_and_arrays(tmp_path: Path) -> None:
         panels._replace(rows=("one",)).save(tmp_path / "edit.png")
     with refused(ValueRangeError, ".png"):
         panels.save(tmp_path / "edit.txt")
+    long = panels._replace(rows=("airplane/0001.jpg to cat/0002.jpg, 0:30", "b"))
+    long.save(tmp_path / "edit.png")
     assert short("image 3 of the digits") == "image 3" and short("a/b/c.png") == "c.png" and len(short("x" * 40)) == 14
 
 

@@ -42,7 +42,7 @@ def test_a_tolerance_doubles_the_steps_until_it_is_reached() -> None:
     """No earlier and no later; on all images, though it searches with a few; per-group budgets are doubled too."""
     model, x = exact(BANDS), arrays(1, encoding.TRIED + 5, *SHAPE)
     tried: list[Any] = []
-    found = encoding.encode(model, x, steps=3, tolerance=1e-3, watch=lambda steps, errors: tried.append(steps))
+    found = encoding.encode(model, x, steps=3, tolerance=1e-3, watch=lambda steps, errors, images: tried.append(steps))
     errors = {steps: max(encoding.encode(model, x, steps=steps).errors or ()) for steps in {*tried, found.steps}}
     assert errors[found.steps] <= 1e-3 and all(errors[s] > 1e-3 for s in errors if s < found.steps)
     assert tried == sorted(tried) and tried[:2] == [3, 6] and len(found) == len(x)
@@ -58,6 +58,21 @@ def test_a_tolerance_that_is_too_small_ends_the_search(monkeypatch: pytest.Monke
     assert found.steps == 40 and max(found.errors or ()) > 1e-14
     still = replace(model, network=lambda x_t, alpha: 0 * x_t)
     assert encoding.encode(still, x + 1e-9, steps=10, tolerance=1e-300).steps in (10, 20, 40)
+
+
+def test_steps_that_do_not_help_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where errors stop falling, the fewest steps that are as good; what a few images cannot reach, all do not try."""
+    model, x = exact(ROWS), arrays(2, encoding.TRIED + 1, *SHAPE)
+    tried: list[tuple[int, int]] = []
+
+    def watch(steps: int, errors: np.ndarray, images: int) -> None:
+        tried.append((steps, images))
+
+    errors = iter([0.9, 0.5, 0.49, 0.48, 0.5])
+    monkeypatch.setattr(encoding, "group_errors", lambda schedule, difference: np.array([next(errors)]))
+    found = encoding.encode(model, x, steps=3, tolerance=0.1, watch=watch)
+    n = encoding.TRIED
+    assert tried == [(3, n), (6, n), (12, n), (24, n), (6, n + 1)] and found.steps == 6 and found.errors == (0.5,)
 
 
 def test_latents_are_drawn_as_samples_are() -> None:

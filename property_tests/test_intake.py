@@ -59,7 +59,7 @@ def test_images_that_are_stored_otherwise_are_brought_to_the_run_with_a_warning(
     model = smooth(Schedule.rows((1, 8, 8), 2), "numpy")
     for name, mode, side in (("a", "L", 8), ("b", "RGB", 16)):
         Image.new(mode, (side, side)).save(tmp_path / f"{name}.png")
-    with pytest.warns(UserWarning, match="1 of 2 images are not 8 x 8 in grey; they are brought to it"):
+    with pytest.warns(UserWarning, match="1 of 2 images is not 8 x 8 in grey; brought to that"):
         assert intake.read_images(model, tmp_path).images.shape == (2, 1, 8, 8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

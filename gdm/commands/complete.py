@@ -23,12 +23,13 @@ import numpy as np
 from gdm import completing, intake
 from gdm.canvas import FORMATS, checked_name
 from gdm.commands import add_model, positive, whole
-from gdm.commands.subjects import SHOWN, add_output, add_run, add_solving, load
+from gdm.commands.subjects import SHOWN, TYPED, add_output, add_run, add_solving, load, read
 from gdm.completing import Known
 from gdm.errors import ConfigError
 from gdm.intake import Images
 from gdm.model import Model
 from gdm.names import vocabulary
+from gdm.wording import renaming
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
 
 
+@renaming(TYPED | {"groups": "--known"})
 def run(args: argparse.Namespace) -> int:
     output = checked_name(args.output or args.run / "completed.png", FORMATS)
     loaded = load(args)
@@ -95,15 +97,11 @@ def _known(args: argparse.Namespace, loaded: Model) -> Known:
         return completing.known_first(loaded, "coarse", 0)
     if args.known:
         return completing.known_first(loaded, args.known, args.grouping)
-    mask = intake.read_images(loaded, args.mask, limit=1)
+    mask = intake.read_images(loaded, args.mask, limit=1, option="--mask")
     return completing.known_first(loaded, np.asarray(mask.images[0, 0] > 127), args.grouping)
 
 
 def _images(args: argparse.Namespace, loaded: Model) -> Images:
     size = completing.small_size(loaded) if args.upscale else None
-    read = [
-        intake.read_images(loaded, path, limit=args.limit, split=args.split, label=args.label, size=size)
-        for path in args.images
-    ]
-    images = intake.together(read)
+    images = read(args, loaded, args.images, "IMAGES", size)
     return completing.placed(loaded, images) if args.upscale else images

@@ -18,11 +18,12 @@ import numpy as np
 
 from gdm import checkpoint, encoding, writers
 from gdm.commands import add_model, positive
-from gdm.commands.subjects import add_run, add_solving, load, read_latents
+from gdm.commands.subjects import TYPED, add_run, add_solving, load, read_latents
 from gdm.encoding import Latents
 from gdm.model import Model
 from gdm.pixels import to_uint8
 from gdm.rounds import Made
+from gdm.wording import counted, renaming
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
 
 
+@renaming(TYPED)
 def run(args: argparse.Namespace) -> int:
     output = writers.checked_output(args.output or args.run / "decoded.png")
     loaded = load(args)
@@ -61,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         _write(output, loaded, chosen, args.batch)
     steps = sum(loaded.shares(chosen.steps))
-    print(f"{count} images decoded with {steps} steps of {chosen.solver}, after {loaded.step} training steps")
+    print(
+        f"{counted(count, 'image')} decoded with {counted(steps, 'step')} of {chosen.solver}, after {loaded.step} training steps"
+    )
     print(output)
     return 0
 

@@ -18,12 +18,12 @@ import numpy as np
 
 from gdm import checkpoint, encoding, latent_files
 from gdm.commands import add_model, positive
-from gdm.commands.subjects import add_run, add_solving, add_tolerance, error_line, load, read
+from gdm.commands.subjects import TYPED, add_run, add_solving, add_tolerance, error_line, first_steps, load, read
 from gdm.encoding import Latents
 from gdm.errors import ValueRangeError
 from gdm.model import Model
 from gdm.names import group_names
-from gdm.solver import Steps
+from gdm.wording import counted, renaming
 
 LISTED = 40  # groups in the table, at most
 
@@ -38,11 +38,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", metavar="NAME", help="part of a source that has several (train)")
     add_solving(parser)
     add_tolerance(parser)
+    parser.set_defaults(steps=None)
     batch = "images at once (as many as fit into a GPU, 64 elsewhere)"
     parser.add_argument("--batch", type=positive, metavar="N", help=batch)
     add_model(parser)
 
 
+@renaming(TYPED)
 def run(args: argparse.Namespace) -> int:
     output = (args.output or args.run / "latents.safetensors").expanduser()
     if output.suffix != ".safetensors":
@@ -50,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     loaded = load(args)
     latents = encoding.encode(
         loaded,
-        read(args, loaded, args.images),
-        steps=args.steps,
+        read(args, loaded, args.images, "IMAGES"),
+        steps=first_steps(args, loaded),
         solver=args.solver,
         tolerance=args.tol,
         guidance=args.guidance,
@@ -65,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     }
     latent_files.write(output, replace(latents, facts=facts), loaded)
     print(_table(loaded, latents))
-    print(f"{len(latents)} images; {error_line(loaded, latents, args.tol)}")
+    print(f"{counted(len(latents), 'image')}; {error_line(loaded, latents, args.tol)}")
     print(output)
     return 0
 
 
-def _tell(steps: Steps, errors: np.ndarray) -> None:
-    print(f"{steps} steps: worst group {errors.max():.2g}")
+def _tell(steps: int, errors: np.ndarray, images: int) -> None:
+    print(f"{counted(steps, 'step')}, {counted(images, 'image')}: worst group {errors.max():.3g}", flush=True)
 
 
 def _table(loaded: Model, latents: Latents) -> str:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gdm import checkpoint, encoding, intake, latent_files, loading
 from gdm.commands import add_model, number, one_of, positive, step_budget, whole
@@ -17,9 +18,23 @@ from gdm.model import Model
 from gdm.names import group_names
 from gdm.sampling import check_guidance
 from gdm.solver import SOLVERS
+from gdm.wording import counted
 
 STEPS, SOLVER = 64, "heun"  # of encoding, and of decoding what was drawn
+FIRST = 16  # steps that a search for a tolerance begins with
 SHOWN = 4  # images of a source, unless asked for more
+TYPED = {  # what errors call by the names of arguments in code, in the words of the command line
+    "channels": "--channel",
+    "elements": "--elements",
+    "grouping": "--grouping",
+    "groups": "--groups",
+    "guidance": "--guidance",
+    "labels": "--label",
+    "mask": "--mask",
+    "known": "--known",
+    "steps": "--steps",
+    "tolerance": "--tol",
+}
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +59,8 @@ def add_solving(parser: argparse.ArgumentParser, solver: str | None = SOLVER) ->
 
 def add_tolerance(parser: argparse.ArgumentParser) -> None:
     """Add --tol."""
-    tolerance = "double the steps until the way there and back loses at most T per group (RMS, in units of [-1, 1])"
+    begin = f"doubled from {FIRST}, or --steps, until the way there and back loses at most T"
+    tolerance = f"the fewest steps, {begin} in each group (RMS, in units of [-1, 1])"
     parser.add_argument("--tol", type=number, metavar="T", help=tolerance)
 
 
@@ -100,7 +116,7 @@ def subjects(args: argparse.Namespace, loaded: Model) -> Latents:
     if args.tol is not None and not args.images:
         raise ConfigError("--tol is for --images, which are encoded; leave it out")
     if args.images:
-        return encoded(args, loaded, read(args, loaded, args.images))
+        return encoded(args, loaded, read(args, loaded, args.images, "--images"))
     if args.latents:
         return _of_file(args, loaded)
     numbers = args.samples or args.default_samples
@@ -134,11 +150,12 @@ def read_latents(args: argparse.Namespace, loaded: Model) -> Latents:
     return found
 
 
-def read(args: argparse.Namespace, loaded: Model, paths: Sequence[str]) -> Images:
-    """Read the first images of some sources, as one."""
-    return intake.together(
-        [intake.read_images(loaded, path, limit=args.limit, split=args.split, label=args.label) for path in paths]
-    )
+def read(
+    args: argparse.Namespace, loaded: Model, paths: Sequence[str], option: str, size: tuple[int, int] | None = None
+) -> Images:
+    """Read the first images of some sources, which `option` names, as one; of another size than the run's if asked."""
+    chosen: Any = {"limit": args.limit, "split": args.split, "label": args.label, "size": size, "option": option}
+    return intake.together([intake.read_images(loaded, path, **chosen) for path in paths])
 
 
 def encoded(args: argparse.Namespace, loaded: Model, images: Images) -> Latents:
@@ -146,13 +163,18 @@ def encoded(args: argparse.Namespace, loaded: Model, images: Images) -> Latents:
     found = encoding.encode(
         loaded,
         images,
-        steps=args.steps or STEPS,
+        steps=first_steps(args, loaded),
         solver=args.solver or SOLVER,
         tolerance=args.tol,
         guidance=1.0 if args.guidance is None else args.guidance,
     )
-    print(f"{len(found)} images encoded; {error_line(loaded, found, args.tol)}")
+    print(f"{counted(len(found), 'image')} encoded; {error_line(loaded, found, args.tol)}")
     return found
+
+
+def first_steps(args: argparse.Namespace, loaded: Model) -> int | tuple[int, ...]:
+    """Return the steps of an encoding, or those that a search for --tol begins with."""
+    return args.steps or (STEPS if args.tol is None else max(FIRST, loaded.schedule.k))
 
 
 def error_line(loaded: Model, latents: Latents, tolerance: float | None = None) -> str:
@@ -164,8 +186,13 @@ def error_line(loaded: Model, latents: Latents, tolerance: float | None = None) 
     shares = loaded.shares(latents.steps)
     said = ""
     if tolerance is not None and worst > tolerance:
-        said = f"; --tol {tolerance:g} is NOT reached: more steps do not help, or are more than {encoding.MOST}"
-    return f"there and back loses {worst:.2g} (RMS){where}, with {sum(shares)} steps of {latents.solver}{said}"
+        most = 2 * sum(shares) > encoding.MOST
+        why = f"more than {encoding.MOST} steps are not tried" if most else "more steps do not help"
+        remedy = "choose a larger one, or --solver rk4" if most else "choose a larger one, or --precision float64"
+        said = f"; --tol {tolerance:g} is NOT reached: {why}; {remedy}"
+    return (
+        f"there and back loses {worst:.2g} (RMS){where}, with {counted(sum(shares), 'step')} of {latents.solver}{said}"
+    )
 
 
 def _numbers(text: str) -> list[int]:

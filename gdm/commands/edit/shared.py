@@ -8,13 +8,14 @@ from pathlib import Path
 
 from gdm import editing
 from gdm.canvas import FORMATS, checked_name
-from gdm.commands.subjects import encoded, load, read, subjects
+from gdm.commands.subjects import TYPED, encoded, load, read, subjects
 from gdm.editing import Choice
 from gdm.encoding import Latents, interleave
 from gdm.errors import ConfigError
 from gdm.intake import together
 from gdm.model import Model
 from gdm.panels import Panels
+from gdm.wording import renaming
 
 Edit = Callable[[Model, Latents, tuple[Choice, ...]], Panels]
 
@@ -26,7 +27,15 @@ def add_reference(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(args: argparse.Namespace, name: str, edit: Edit) -> int:
-    """Load the run, gather what is edited, and write the panels; print where."""
+    """Load the run, gather what is edited, and write the panels; print where. Errors name what was typed."""
+    given = next((f"--{option}" for option in ("reference", "images", "latents") if getattr(args, option, None)), None)
+    with renaming(
+        TYPED | {"pairs": given or "--samples"} | ({"groups": "--fixed"} if getattr(args, "fixed", []) else {})
+    ):
+        return _performed(args, name, edit)
+
+
+def _performed(args: argparse.Namespace, name: str, edit: Edit) -> int:
     output = checked_name(args.output or Path(args.run) / f"{name}.png", FORMATS)
     loaded = load(args)
     chosen = selected(args, loaded)
@@ -41,7 +50,8 @@ def _pairs(args: argparse.Namespace, loaded: Model) -> Latents:
     """Return images and their references in turn, encoded together: they are decoded together too."""
     if not args.images or args.latents or args.samples:
         raise ConfigError("--reference: expected --images, whose partners it names; samples and latents are pairs")
-    own, other = read(args, loaded, args.images), read(args, loaded, args.reference)
+    own = read(args, loaded, args.images, "--images")
+    other = read(args, loaded, args.reference, "--reference")
     found = encoded(args, loaded, together([own, other]))
     return interleave(found.take(range(len(own))), found.take(range(len(own), len(found))))
 
