@@ -75,7 +75,8 @@ def _ranks(name: str, entry: str | int | Iterable[int], count: int) -> tuple[int
         low, colon, high = word.partition(":")
         ends = (low, high if colon else low)
         if not all(end.isdecimal() for end in ends) or not int(low) < int(ends[1]) + (not colon) <= count:
-            expected = f"expected numbers 0 to {count - 1} or half-open ranges of them, such as 0:{count}"
+            ranges = f"expected numbers 0 to {count - 1} or half-open ranges of them, such as 0:{count}"
+            expected = ranges if count > 1 else "expected 0, there is only one"
             raise ValueRangeError(f"{name}: {expected}, got {word!r}")
         found.update(range(int(low), int(ends[1]) + (not colon)))
     return tuple(sorted(found))

@@ -67,7 +67,8 @@ def known_first(model: Model, region: str | Iterable[int] | np.ndarray, grouping
     if isinstance(region, str) and any(word.strip().isdecimal() for word in region.split(",")):
         grouping = grouping or 0
     if grouping is not None and not 0 <= grouping < len(members):
-        raise ValueRangeError(f"grouping: expected 0 to {len(members) - 1}, got {grouping}")
+        expected = f"0 to {len(members) - 1}" if len(members) > 1 else "0, the only one of this run"
+        raise ValueRangeError(f"grouping: expected {expected}, got {grouping}")
     tried = members if grouping is None else members[grouping : grouping + 1]
     found, problems = [], []
     for member in tried:

@@ -90,7 +90,7 @@ def encode(
     x = to_unit(given.images) if given.images.dtype == np.uint8 else given.images
     labels = told(model, given.labels, guidance)
     if tolerance is not None and not tolerance > 0:
-        raise ValueRangeError(f"tolerance: expected a number above 0, got {tolerance}")
+        raise ValueRangeError(f"tolerance: expected a number above 0, got {tolerance:g}")
 
     def attempt(steps: Steps, rows: slice) -> tuple[np.ndarray, np.ndarray]:
         chosen: Any = {"steps": steps, "solver": solver, "guidance": guidance, "batch": batch}

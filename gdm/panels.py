@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from gdm.canvas import (
     save_figure,
     show_sheet,
 )
-from gdm.errors import ShapeError
+from gdm.errors import ShapeError, ValueRangeError
 from gdm.files import write_atomic
 from gdm.names import shown
 from gdm.pixels import to_uint8
@@ -53,10 +54,10 @@ class Panels(NamedTuple):
 
         The arrays: `images` uint8 (rows, columns, *event), `latents` float32, the names `rows` and `columns`, and `title`.
 
-        Raises: ValueRangeError for a name that ends otherwise; ShapeError for images of other than 1 or 3 channels;
+        Raises: ValueRangeError as `checked_panels`; ShapeError for images of other than 1 or 3 channels;
             CheckpointError if the disk refuses
         """
-        path = checked_name(path, FORMATS)
+        path = checked_panels(path)
         draw(self, path)
         names = {"rows": np.array(self.rows), "columns": np.array(self.columns), "title": np.array(self.title)}
         latents = {} if self.latents is None else {"latents": self.latents.astype(np.float32)}
@@ -68,6 +69,29 @@ class Panels(NamedTuple):
 
         write_atomic(beside, write)
         return beside
+
+
+def checked_panels(path: str | Path) -> Path:
+    """Return where panels go, home folder expanded.
+
+    Raises: ValueRangeError for a name that ends otherwise, or beside which the arrays would replace something else
+    """
+    path = checked_name(path, FORMATS)
+    beside = path.with_suffix(".npz")
+    if beside.exists() and not _is_panels(beside):
+        raise ValueRangeError(
+            f"{path}: its arrays would replace {beside}, which is something else; choose another name"
+        )
+    return path
+
+
+def _is_panels(path: Path) -> bool:
+    """Return whether a file has the arrays of panels."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"images.npy", "rows.npy", "columns.npy"} <= {*archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def draw(panels: Panels, path: str | Path) -> None:

@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mask = np.zeros((8, 8), np.uint8)
     mask[:, 4:] = 255
     Image.fromarray(mask).save(path / "right.png")
+    np.savez(path / "data.npz", images=noise)
     return path
 
 
@@ -198,6 +199,13 @@ def test_completion_keeps_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
         (("edit", "swap", "bands", "--samples", "0,1", "--groups", "0:5"), "--elements"),
         (("edit", "swap", "bands", "--samples", "0,1,2"), "gdm: --samples: expected an even number of latents, got 3"),
         (("edit", "swap", "bands", "--reference", "a.png"), "--reference: expected --images"),
+        (("edit", "swap", "bands", "--images", "a.png"), "gdm: --images: expected an even number of images, got 1"),
+        (("edit", "resample", "bands", "--images", "a.png", "-o", "a.png"), "-o: expected another file"),
+        (("complete", "bands", "a.png", "--known", "low", "-o", "a.png"), "-o: expected another file"),
+        (("edit", "resample", "bands", "-o", "data.png"), "would replace data.npz, which is something else"),
+        (("edit", "resample", "bands", "--fixed", "all", "--steps", "3"), "gdm: --fixed: expected some of the groups"),
+        (("edit", "traverse", "bands", "--channel", "R"), "gdm: --channel: expected 0, there is only one, got 'R'"),
+        (("complete", "bands", "a.png", "--known", "low", "--grouping", "1"), "expected 0, the only one of this run"),
         (("edit", "swap", "bands", "--images", "c.png"), "gdm: --images: 'c.png' does not exist"),
         (("edit", "swap", "bands", "-o", "x.txt"), ".png or .pdf or .svg"),
         (("edit", "traverse", "bands", "--elements", "64"), "gdm: --elements: expected numbers 0 to 63"),
@@ -212,14 +220,16 @@ def test_completion_keeps_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
         (("edit", "swap", "bands", "--latents", "x.safetensors", "--label", "1"), "--label: latents of a file"),
         (("complete", "bands", "a.png"), "this run knows coarse, low"),
         (("complete", "blocks", "a.png", "--label", "1", "--known", "centre"), "left, right"),
-        (("complete", "bands", "a.png", "--upscale"), "expected a run of a cascade"),
+        (("complete", "bands", "a.png", "--upscale"), "gdm: --upscale: expected a run of a cascade"),
         (("complete", "bands", "a.png", "--known", "all"), "nothing is left"),
         (("complete", "bands", "a.png", "--known", "fine", "--mask", "right.png"), "got --known and --mask"),
     ],
-    ids=range(24),
+    ids=range(31),
 )
 def test_mistakes_are_explained(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str) -> None:
+    own = [Path(name).read_bytes() for name in ("a.png", "data.npz")]
     assert words in complaint(capsys, *argv)
+    assert [Path(name).read_bytes() for name in ("a.png", "data.npz")] == own, "what was read is lost"
 
 
 def test_help_lists_the_edits(capsys: pytest.CaptureFixture[str]) -> None:

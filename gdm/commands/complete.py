@@ -21,9 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from gdm import completing, intake
-from gdm.canvas import FORMATS, checked_name
 from gdm.commands import add_model, positive, whole
-from gdm.commands.subjects import SHOWN, TYPED, add_output, add_run, add_solving, load, read
+from gdm.commands.subjects import SHOWN, TYPED, add_output, add_run, add_solving, checked_output, load, read
 from gdm.completing import Known
 from gdm.errors import ConfigError
 from gdm.intake import Images
@@ -54,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 @renaming(TYPED | {"groups": "--known"})
 def run(args: argparse.Namespace) -> int:
-    output = checked_name(args.output or args.run / "completed.png", FORMATS)
+    output = checked_output(args, "completed")
     loaded = load(args)
     known = _known(args, loaded)
     images = _images(args, loaded)

@@ -6,16 +6,18 @@ import argparse
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from gdm import checkpoint, encoding, intake, latent_files, loading
 from gdm.commands import add_model, number, one_of, positive, step_budget, whole
 from gdm.encoding import Latents
-from gdm.errors import ConfigError
+from gdm.errors import ConfigError, ValueRangeError
 from gdm.intake import Images
 from gdm.model import Model
 from gdm.names import group_names
+from gdm.panels import checked_panels
 from gdm.sampling import check_guidance
 from gdm.solver import SOLVERS
 from gdm.wording import counted
@@ -34,6 +36,7 @@ TYPED = {  # what errors call by the names of arguments in code, in the words of
     "known": "--known",
     "steps": "--steps",
     "tolerance": "--tol",
+    "upscaling": "--upscale",
 }
 
 
@@ -105,10 +108,12 @@ def load(args: argparse.Namespace) -> Model:
     return loaded
 
 
-def subjects(args: argparse.Namespace, loaded: Model) -> Latents:
+def subjects(args: argparse.Namespace, loaded: Model, pairs: bool = False) -> Latents:
     """Return the latents that a command is to edit: encoded, read or drawn.
 
-    Raises: ConfigError for more than one kind
+    pairs: whether they are to be pairs, which is known before they are encoded
+
+    Raises: ConfigError for more than one kind; ValueRangeError for images without partner
     """
     given = [name for name in ("images", "latents", "samples") if getattr(args, name)]
     if len(given) > 1:
@@ -116,7 +121,13 @@ def subjects(args: argparse.Namespace, loaded: Model) -> Latents:
     if args.tol is not None and not args.images:
         raise ConfigError("--tol is for --images, which are encoded; leave it out")
     if args.images:
-        return encoded(args, loaded, read(args, loaded, args.images, "--images"))
+        images = read(args, loaded, args.images, "--images")
+        if pairs and len(images) % 2:
+            remedy = (
+                "give each its partner (the first two are a pair, then the next two), or name partners by --reference"
+            )
+            raise ValueRangeError(f"--images: expected an even number of images, got {len(images)}; {remedy}")
+        return encoded(args, loaded, images)
     if args.latents:
         return _of_file(args, loaded)
     numbers = args.samples or args.default_samples
@@ -138,7 +149,19 @@ def _of_file(args: argparse.Namespace, loaded: Model) -> Latents:
             raise ConfigError(f"--{option}: latents of a file have that of their encoding; leave it out")
     found = read_latents(args, loaded)
     chosen = replace(found, steps=args.steps or found.steps, solver=args.solver or found.solver)
+    if len(found) > args.limit:
+        print(f"the first {args.limit} of {len(found)} latents (--limit)")
     return chosen.take(range(min(args.limit, len(found))))
+
+
+def checked_output(args: argparse.Namespace, name: str) -> Path:
+    """Return where a picture goes, whose arrays go beside it. Raises: as `checked_panels`; ConfigError for an input"""
+    output = checked_panels(args.output or Path(args.run) / f"{name}.png")
+    given = [args.images, getattr(args, "reference", []), [getattr(args, "mask", None)]]
+    for path in (Path(source).expanduser() for source in chain(*given) if source):
+        if path.is_file() and output.exists() and path.samefile(output):
+            raise ConfigError(f"-o: expected another file than what is read, got {output}; choose another name")
+    return output
 
 
 def read_latents(args: argparse.Namespace, loaded: Model) -> Latents:

@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_choices(parser, "each group, and all together")
     parser.add_argument("-n", type=positive, default=7, metavar="N", help="columns (7)")
-    mode = "spherical: latents keep their length; linear: they shrink on the way (spherical)"
+    mode = "spherical (slerp): latents keep their length; linear: they shrink on the way (spherical)"
     parser.add_argument("--mode", type=one_of(("spherical", "linear")), default="spherical", metavar="M", help=mode)
     add_output(parser, "edit-interpolate")
     add_subjects(parser, "0,1")

@@ -16,7 +16,11 @@ from gdm import editing
 from gdm.commands import positive
 from gdm.commands.edit.shared import perform
 from gdm.commands.subjects import add_choices, add_output, add_run, add_subjects
-from gdm.errors import ConfigError
+from gdm.editing import Choice
+from gdm.encoding import Latents
+from gdm.errors import ConfigError, ValueRangeError
+from gdm.model import Model
+from gdm.panels import Panels
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +39,17 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("expected --fixed, or else --groups and --elements, of what is drawn anew; got both")
     args.output = args.output or Path(args.run) / "edit-resample.png"
     args.groups = args.fixed or args.groups
-    return perform(
-        args,
-        "edit-resample",
-        lambda model, found, chosen: editing.resample(model, found, chosen, fixed=not anew, n=args.n, seed=args.seed),
-    )
+
+    def edit(model: Model, found: Latents, chosen: tuple[Choice, ...]) -> Panels:
+        everything = next((choice.name for choice in chosen if args.fixed and _is_all(model, choice)), None)
+        if everything is not None:
+            raise ValueRangeError(
+                f"groups: expected some of the groups, got {everything}; nothing is left to draw anew"
+            )
+        return editing.resample(model, found, chosen, fixed=not anew, n=args.n, seed=args.seed)
+
+    return perform(args, "edit-resample", edit)
+
+
+def _is_all(model: Model, choice: Choice) -> bool:
+    return choice.channels is None and len(choice.groups or ()) == model.schedule.k

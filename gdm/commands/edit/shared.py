@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from gdm import editing
-from gdm.canvas import FORMATS, checked_name
-from gdm.commands.subjects import TYPED, encoded, load, read, subjects
+from gdm.commands.subjects import TYPED, checked_output, encoded, load, read, subjects
 from gdm.editing import Choice
 from gdm.encoding import Latents, interleave
 from gdm.errors import ConfigError
@@ -36,10 +34,12 @@ def perform(args: argparse.Namespace, name: str, edit: Edit) -> int:
 
 
 def _performed(args: argparse.Namespace, name: str, edit: Edit) -> int:
-    output = checked_name(args.output or Path(args.run) / f"{name}.png", FORMATS)
+    output = checked_output(args, name)
     loaded = load(args)
     chosen = selected(args, loaded)
-    found = _pairs(args, loaded) if getattr(args, "reference", None) else subjects(args, loaded)
+    found = (
+        _pairs(args, loaded) if getattr(args, "reference", None) else subjects(args, loaded, hasattr(args, "reference"))
+    )
     panels = edit(loaded, found, chosen)
     print(panels.save(output))
     print(output)
