@@ -104,17 +104,20 @@ def draw(panels: Panels, path: str | Path) -> None:
     cells = coloured(pictures(flat))
     names, above = ([_written(name, width) for name in of] for of, width in ((panels.rows, 16), (panels.columns, 10)))
     margin = 0.1 + 0.085 * max(len(line) for name in names for line in name.split("\n"))
-    head = 0.2 + 0.17 * max(name.count("\n") + 1 for name in above) + 0.3 * bool(panels.title)
     height, width = panels.images.shape[-2:]
     cell = CELL * max(1.0, height / 96)
+    title = textwrap.fill(panels.title, max(30, int(14 * cell * width / height * columns)))  # letters an inch
+    head = (
+        0.2 + 0.17 * max(name.count("\n") + 1 for name in above) + (0.13 + 0.17 * (title.count("\n") + 1)) * bool(title)
+    )
     figure, axes = new_figure(cell * width / height * columns + margin, cell * rows + head)
     sheet = lay_out(cells.reshape(rows, columns, *cells.shape[1:]))
     show_sheet(axes, sheet)
     name_columns(axes, sheet, above)
     name_rows(axes, sheet, names)
     axes.tick_params(labelsize=9)
-    if panels.title:
-        axes.set_title(panels.title, fontsize=10)
+    if title:
+        axes.set_title(title, fontsize=10)
     if panels.masks is not None:
         outline(axes, sheet, panels.masks, range(panels.outlined, columns))
     save_figure(figure, path, trim=True)  # pixels are square: a row of pictures leaves white below
@@ -135,7 +138,8 @@ def _longer(name: str) -> str:
     image, of, where = name.partition(" of ")
     if image.startswith("image ") and of:
         return f"{image} of {Path(where).name}"
-    return "/".join(Path(name).parts[-2:])
+    folder, file = Path(name).parent.name, Path(name).name
+    return f"{short(folder, 10)}/{short(file)}" if folder else short(file)
 
 
 def short(name: str, most: int = 14) -> str:
@@ -148,4 +152,4 @@ def _written(name: str, width: int) -> str:
     """Return a name in lines, bands as in the paper: [30, 100) for 30:100; a long path is broken after its folder."""
     kept = re.sub(r"(?<=[\w.]) (?=\d)|(?<=\d) (?=fixed)", "\N{NO-BREAK SPACE}", name)  # image 3, 0:30 fixed
     words = " ".join(word if len(word) <= width else word.replace("/", "/ ") for word in kept.split(" "))
-    return shown(textwrap.fill(words, width, break_on_hyphens=False))
+    return shown(textwrap.fill(words, width, break_on_hyphens=False).replace("/ ", "/"))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from gdm.wording import counted
+
 EVERY = 30.0  # seconds between lines, where there is no terminal
 DELAY = 1.0  # seconds before what may be over at once is shown
 _LINE = "{desc}: {n_fmt} of {total_fmt} {unit}s, {percentage:.0f} %, {elapsed} gone, {remaining} to go{postfix}"
@@ -27,7 +29,7 @@ def sampling_bar(images: int, calls: int, own: int | None = None) -> Iterator[Ca
         return
     # What is counted is images times calls: batches differ, and one that did not fit into memory is done again.
     work = calls * (images if own is None else own)
-    with _bar(f"{images} images", "", 0, work, bar=_BAR_OF_WORK, line=_LINE_OF_WORK, delay=DELAY) as bar:
+    with _bar(counted(images, "image"), "", 0, work, bar=_BAR_OF_WORK, line=_LINE_OF_WORK, delay=DELAY) as bar:
         made = 0
 
         def advance(count: int) -> None:

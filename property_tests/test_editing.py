@@ -65,6 +65,7 @@ def test_pictures_name_the_images(tmp_path: Path) -> None:
     assert editing.interpolate(model, several, n=2).rows[-1] == "sample 7 to sample 7, 7:16"
     assert editing.swap(model, found).rows == ("sample 4 and sample 7",)
     assert editing.reconstruct(model, found).rows == ("sample 4", "sample 7")
+    assert short_names(["x/automobile_and_truck/1.png", "y/a/1.png"]) == ("..nd_truck/1.png", "a/1.png")
     names = ["a/cat/1.png", "a/dog/1.png", "a/dog/2.png", "image 0 of x/y.npz", "image 0 of z.npz", "image 1 of z.npz"]
     brief = ("cat/1.png", "dog/1.png", "2.png", "image 0 of y.npz", "image 0 of z.npz", "image 1")
     assert short_names(names) == brief and short_names(["a/1.png"] * 2) == ("1.png", "1.png")

@@ -20,6 +20,7 @@ from gdm import checkpoint, config, data
 from gdm.errors import CheckpointError, ConfigError
 from gdm.names import group_names
 from gdm.schedule import Schedule
+from gdm.wording import counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def of_run(run: Path) -> dict[str, str]:
     return {
         "run": str(run),
         **_plan(spec, schedule, parameters),
-        "data": f"{source['source']}: {source['count']} images, SHA-256 {source['hash'][:16]}...",
+        "data": f"{source['source']}: {counted(source['count'], 'image')}, SHA-256 {source['hash'][:16]}...",
         "classes": ", ".join(described["classes"]) or "none",
         "made by": f"{made}, backend {spec.backend}, {spec.precision}, seed {spec.seed}",
         **progress,
@@ -77,7 +78,7 @@ def of_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, str]:
     return {
         "config": str(path),
         **_plan(spec, schedule),
-        "data": f"{spec.data.source}: {len(dataset)} images, SHA-256 {dataset.hash[:16]}...",
+        "data": f"{spec.data.source}: {counted(len(dataset), 'image')}, SHA-256 {dataset.hash[:16]}...",
         "classes": ", ".join(dataset.classes) or "none",
         "training": f"{training.steps} steps of {training.batch} images{limit}, Adam at {training.learning_rate:g}",
         "train it": f"gdm train {path}",

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gdm import config, training, trial
 from gdm.commands import add_backend
+from gdm.wording import counted
 
 _ENDINGS = {
     "steps": "trained all steps",
@@ -60,7 +61,7 @@ def _dry_run(spec: config.Config) -> int:
     where = f"{memory} on {ready.backend.device}{', in each process' * bool(processes)}"
     lines = {
         "parameters": f"{found.parameters:,}",
-        "data": f"{len(ready.dataset)} images of {' x '.join(map(str, ready.dataset.shape))}",
+        "data": f"{counted(len(ready.dataset), 'image')} of {' x '.join(map(str, ready.dataset.shape))}",
         "memory": where,
         "speed": f"{found.speed:.1f} images/s over {found.steps} steps of {spec.training.batch}{processes}",
         "time": f"{timedelta(seconds=round(found.seconds))}, then training.{end} are over",
