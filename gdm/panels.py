@@ -106,7 +106,7 @@ def draw(panels: Panels, path: str | Path) -> None:
     margin = 0.1 + 0.085 * max(len(line) for name in names for line in name.split("\n"))
     height, width = panels.images.shape[-2:]
     cell = CELL * max(1.0, height / 96)
-    title = textwrap.fill(panels.title, max(30, int(14 * cell * width / height * columns)))  # letters an inch
+    title = textwrap.fill(panels.title, max(30, int(16 * cell * width / height * columns)))  # letters an inch
     head = (
         0.2 + 0.17 * max(name.count("\n") + 1 for name in above) + (0.13 + 0.17 * (title.count("\n") + 1)) * bool(title)
     )
@@ -150,6 +150,10 @@ def short(name: str, most: int = 14) -> str:
 
 def _written(name: str, width: int) -> str:
     """Return a name in lines, bands as in the paper: [30, 100) for 30:100; a long path is broken after its folder."""
-    kept = re.sub(r"(?<=[\w.]) (?=\d)|(?<=\d) (?=fixed)", "\N{NO-BREAK SPACE}", name)  # image 3, 0:30 fixed
+
+    def together(found: re.Match[str]) -> str:
+        return found[0].replace(" ", "\N{NO-BREAK SPACE}") if len(found[0]) <= width else found[0]
+
+    kept = re.sub(r"\S+ \d\S*( fixed)?|\d\S* fixed", together, name)  # image 3, element 0, 0:30 fixed
     words = " ".join(word if len(word) <= width else word.replace("/", "/ ") for word in kept.split(" "))
     return shown(textwrap.fill(words, width, break_on_hyphens=False).replace("/ ", "/"))

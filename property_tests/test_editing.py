@@ -15,7 +15,7 @@ from gdm.editing import Choice, choices
 from gdm.encoding import Latents
 from gdm.errors import ShapeError, ValueRangeError
 from gdm.model import Model
-from gdm.panels import Panels, short, short_names
+from gdm.panels import Panels, _written, short, short_names
 from property_tests.runs import conditional, exact, smooth
 from property_tests.support import agree, arrays, refused, same_bits
 
@@ -234,6 +234,19 @@ def test_panels_are_a_picture_and_arrays(tmp_path: Path) -> None:
     long = panels._replace(rows=("airplane/0001.jpg to cat/0002.jpg, 0:30", "b"))
     long.save(tmp_path / "edit.png")
     assert short("image 3 of the digits") == "image 3" and short("a/b/c.png") == "c.png" and len(short("x" * 40)) == 14
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "lines"),
+    [
+        ("elements 0:5", 10, ["elements", "[0, 5)"]),
+        ("image 0 to image 1, 0:3", 16, ["image 0 to", "image 1, [0, 3)"]),
+        ("sample 3, 0:10 fixed", 16, ["sample 3,", "[0, 10) fixed"]),
+        ("airplane/0000.png and ship/1.png", 16, ["airplane/", "0000.png and", "ship/1.png"]),
+    ],
+)
+def test_names_are_broken_between_what_belongs_together(name: str, width: int, lines: list[str]) -> None:
+    assert _written(name, width).replace("\N{NO-BREAK SPACE}", " ").split("\n") == lines
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 7), (5, 2)])
