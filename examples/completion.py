@@ -15,7 +15,7 @@ import copy
 import numpy as np
 import shared
 
-from gdm import completing, intake
+from gdm import completing
 from gdm.completing import known_first
 from gdm.panels import Panels
 from gdm.pixels import to_uint8
@@ -34,7 +34,7 @@ def main() -> None:
     images, masks, numbers = [], [], {}
     for number, (model, region) in enumerate(chosen):
         known = known_first(model, region)
-        given = intake.named(shared.real(model, [number]))
+        given = shared.named(model, [number])
         sampling = {"seed": args.seed, "steps": args.steps, "solver": args.solver}
         made = completing.complete(model, given, known, n=args.n, **sampling)
         images.append(made.images[0])

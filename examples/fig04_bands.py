@@ -27,7 +27,7 @@ def main() -> None:
     total = model.schedule.shape[-1] * model.schedule.shape[-2]
     ends = sorted({max(1, round(total * share)) for share in (0.05, 0.15, 0.3, 0.5, 0.75)})
     chosen = editing.choices(model.schedule, elements=[f"0:{end}" for end in ends])
-    latents = encoding.encode(model, shared.real(model, range(args.n)), steps=args.steps)
+    latents = encoding.encode(model, shared.named(model, range(args.n)), steps=args.steps)
     made = editing.reconstruct(model, latents, chosen, seed=args.seed)
     gaps = np.sqrt(((made.images[:, 1:] - made.images[:, :1]) ** 2).mean(axis=(0, 2, 3, 4)))
     numbers = {"kept": ends, "of": total, "rms": gaps, "round_trip": latents.errors}

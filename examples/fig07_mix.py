@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[1, 4, 3, 7, 6, 0], help="their numbers in the data")
     args = parser.parse_args()
     model = shared.trained(args)
-    latents = encoding.encode(model, shared.real(model, args.images), steps=args.steps)
+    latents = encoding.encode(model, shared.named(model, args.images), steps=args.steps)
     made = editing.swap(model, latents, [*editing.choices(model.schedule), *editing.choices(model.schedule, ["0,1"])])
     original, reference, mixed = made.images[:, :1], made.images[:, 1:2], made.images[:, 2:]
     nearer = [np.sqrt(((mixed - end) ** 2).mean(axis=(0, 2, 3, 4))) for end in (reference, original)]

@@ -22,7 +22,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     model = shared.trained(args)
-    encoded = encoding.encode(model, shared.real(model, args.images), steps=args.steps)
+    encoded = encoding.encode(model, shared.named(model, args.images), steps=args.steps)
     made = editing.resample(model, encoded, fixed=True, n=args.n, seed=args.seed)
     away = ((made.images[:, 1:] - made.images[:, :1]) ** 2).mean(axis=(1, 2, 3, 4)).reshape(len(args.images), -1)
     made = made._replace(rows=tuple(name.split(" ", 2)[-1] for name in made.rows))  # the image is in the first column

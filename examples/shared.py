@@ -24,7 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any framework loads: so 
 import numpy as np
 
 import gdm
-from gdm import canvas, checkpoint, config, data, extractors, feature_cache, fidelity, panels, pixels, training
+from gdm import canvas, checkpoint, config, data, extractors, feature_cache, fidelity, intake, panels, pixels, training
 from gdm.canvas import PALETTE
 from gdm.config import Config
 from gdm.errors import ConfigError
@@ -90,6 +90,11 @@ def real(model: Model, numbers: Sequence[int] | None = None) -> np.ndarray:
     dataset = data.load(replace(model.spec.data, labels=False))
     spread = np.linspace(0, len(dataset) - 1, min(5000, len(dataset))).astype(int)
     return dataset.take(spread if numbers is None else np.array(numbers))
+
+
+def named(model: Model, numbers: Sequence[int]) -> intake.Images:
+    """Return these images of the run's data, called by their numbers there."""
+    return intake.named(real(model, numbers), numbers)
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ measurements: images read exactly as the run read its own, refused where they wo
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -128,9 +128,10 @@ def together(parts: Sequence[Images]) -> Images:
     return Images(np.concatenate(images), names, np.concatenate(labels))
 
 
-def named(images: np.ndarray) -> Images:
-    """Return an array of images, uint8 or in [-1, 1], by their numbers and without class."""
-    return Images(images, tuple(f"image {i}" for i in range(len(images))), np.full(len(images), -1))
+def named(images: np.ndarray, numbers: Iterable[int] | None = None) -> Images:
+    """Return an array of images, uint8 or in [-1, 1], without class, called by these numbers, or in turn from 0."""
+    called = range(len(images)) if numbers is None else numbers
+    return Images(images, tuple(f"image {number}" for number in called), np.full(len(images), -1))
 
 
 def _classes(model: Model, found: sources.Source, count: int, label: int | str | None) -> np.ndarray:
