@@ -63,7 +63,7 @@ def class_numbers(labels: Labels, classes: tuple[str, ...], n: int) -> np.ndarra
     if not classes and labels is None:
         return None
     if not classes or labels is None:
-        remedy = "name one class, or one per image" if classes else "train with data.labels=true"
+        remedy = "name one class, or one per image" if classes else "leave it out, or train with data.labels=true"
         raise ValueRangeError(f"labels: expected {classes or 'none'}, got {labels!r}; {remedy}")
     given = [labels] if isinstance(labels, str | int | np.integer) else list(labels)
     known = {name: number for number, name in enumerate(classes)}

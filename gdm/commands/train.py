@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"training in {folder}; Ctrl-C saves and stops")
     summary = training.train(spec, folder, resume=not args.no_resume)
     loss = f"loss {summary.loss:.4f}, " if summary.loss == summary.loss else ""  # none if there was nothing left to do
-    print(f"{_ENDINGS[summary.reason]}: step {summary.step}, {loss}{summary.seconds:.0f} s in all")
+    print(f"{_ENDINGS[summary.reason]}: step {summary.step}, {loss}{summary.seconds:.0f} s of training in all")
     print(f"sample it: gdm sample {folder}")
     return 0
 
