@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gdm.errors import BackendError, ConfigError, ShapeError, nearest
+from gdm.errors import BackendError, ConfigError, DTypeError, ShapeError, nearest
+from gdm.wording import counted
 
 NAMES = ("efficientnet-lite0", "inception", "pixels")
 BATCH = 64
@@ -76,11 +77,31 @@ class Given:
         self.batch = int(getattr(function, "batch", BATCH))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        features = np.asarray(self._function(images))
-        if features.ndim != 2 or len(features) != len(images):
-            expected = f"expected features ({len(images)}, d) of {len(images)} images"
+        features = _array(self._function(images), self.name)
+        if features.ndim != 2 or len(features) != len(images) or not features.shape[1]:
+            expected = f"expected features ({len(images)}, d), d >= 1, of {counted(len(images), 'image')}"
             raise ShapeError(f"{self.name}: {expected}, got {features.shape}; flatten what a network returns")
         return features
+
+
+def _array(found: Any, name: str) -> np.ndarray:
+    """Return what a function returned as real numbers on the host; a tensor of PyTorch from wherever it is.
+
+    Raises: ShapeError for lists of different lengths; DTypeError for what are no real numbers
+    """
+    if hasattr(found, "detach"):
+        found = found.detach().cpu()
+    try:
+        features = np.asarray(found)
+    except ValueError as error:
+        remedy = "return one array (n, d)"
+        raise ShapeError(
+            f"{name}: expected a row of features per image, got rows of different lengths; {remedy}"
+        ) from error
+    if features.dtype.kind not in "biuf":
+        expected = "expected features that are real numbers"
+        raise DTypeError(f"{name}: {expected}, got {features.dtype}; return one array of floats (n, d)")
+    return features
 
 
 def get(

@@ -20,6 +20,7 @@ from gdm.canvas import BLUE, GREY, SKY, VERMILION, new_chart, new_figure, save_f
 from gdm.names import added, numbered
 from gdm.schedule import Schedule
 from gdm.ticks import evenly, plain_log
+from gdm.wording import counted
 
 NUMBERED = 12  # groups up to which a matrix has its numbers written in
 NAMED = 10  # levels of groups up to which an axis has their names
@@ -82,7 +83,7 @@ def independence(found: Independence, schedule: Schedule, z: np.ndarray, stem: P
     names = numbered(schedule)
     within = {f"within group {j}": f"within group {name}" for j, name in enumerate(names)}
     _parts(left, chosen, within)
-    left.set_title(f"Gaussian total correlation of {found.samples} encoded images", fontsize="medium")
+    left.set_title(f"Gaussian total correlation of {counted(found.samples, 'encoded image')}", fontsize="medium")
     c = schedule.basis.analyze(np.asarray(z, np.float64)).reshape(len(z), -1)
     edges = np.linspace(-4, 4, 81)
     right.hist(np.clip(c.ravel(), -4, 4), edges, density=True, color=SKY, label="encoded")
@@ -147,7 +148,7 @@ def bits(found: Bits, schedule: Schedule, stem: Path) -> list[Path]:
     axes.set(xlabel="group, in order of generation", ylabel="bits per dimension")
     names, ticks = numbered(schedule), evenly(k, 12)
     axes.set_xticks(ticks, [_stacked(names[j]) for j in ticks])
-    axes.set_title(f"{len(found.values)} images of 8 bits; uniform noise would cost 8", fontsize="medium")
+    axes.set_title(f"{counted(len(found.values), 'image')} of 8 bits; uniform noise would cost 8", fontsize="medium")
     axes.set_xlim(-0.6, k - 0.4)
     axes.margins(y=0.25)
     axes.legend(frameon=False, fontsize="small", ncols=2, loc="upper center")

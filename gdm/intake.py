@@ -107,7 +107,8 @@ def real_images(spec: DataConfig, shape: tuple[int, ...], option: str, *, own: b
     Raises: DataError for data that is not there; ShapeError for images of another shape
     """
     try:
-        dataset = data.load(spec, progress=True)
+        with renaming({} if own else {"data.source": option}):
+            dataset = data.load(spec, progress=True)
     except DataError as error:
         if not own:
             raise

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdm.errors import ShapeError, ValueRangeError
+from gdm.wording import counted
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,7 +91,9 @@ def frechet_distance(first: Any, second: Any) -> float:
 def warn_of_bias(least: int, width: int) -> None:
     """Warn if `least` features are too few for the Frechet distance in `width` dimensions; once for the same numbers."""
     if least <= width:
-        message = f"the Frechet distance of {least} features in {width} dimensions is biased; give more images"
+        message = (
+            f"the Frechet distance of {counted(least, 'feature')} in {width} dimensions is biased; give more images"
+        )
         warnings.warn(message, stacklevel=1)
 
 
@@ -161,8 +164,12 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 def _checked(batch: Any, width: int | None) -> np.ndarray:
     """Return a batch of features as finite float64, (any, width)."""
     features = np.asarray(batch, dtype=np.float64)
-    if features.ndim != 2 or features.shape[1] != (features.shape[1] if width is None else width):
-        expected = f"(n, {'d' if width is None else width})"
+    if (
+        features.ndim != 2
+        or not features.shape[1]
+        or features.shape[1] != (features.shape[1] if width is None else width)
+    ):
+        expected = "(n, d), d >= 1" if width is None else f"(n, {width})"
         raise ShapeError(f"features: expected {expected}, got {features.shape}; flatten what a network returns")
     if wrong := int((~np.isfinite(features)).sum()):
         raise ValueRangeError(f"features: expected finite numbers, got {wrong} that are not; look for their origin")

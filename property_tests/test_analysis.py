@@ -119,6 +119,13 @@ def test_phi_is_applied_to_images() -> None:
     assert (only[0] > 0.01).all() and (only < plain).all()
 
 
+def test_a_phi_that_is_not_finite_is_refused() -> None:
+    with refused(ValueRangeError, "features: expected finite numbers, got 4"):
+        perceptual_variance(
+            gaussian(ROWS), features=lambda x: np.full((len(x), 1), np.nan), anchors=2, variations=2, steps=4
+        )
+
+
 def test_levels_that_are_not_there_are_refused() -> None:
     model = gaussian(ROWS)
     with refused(ValueRangeError, "numbers of groups from 0 to 2", "[3]"):

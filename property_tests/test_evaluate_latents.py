@@ -116,18 +116,18 @@ def test_total_correlation_is_written(run: Path, capsys: pytest.CaptureFixture[s
     ("line", "words"),
     [
         ("variance RUN --by element", "did you mean 'elements'?"),
-        ("variance RUN --fixed 9", "numbers of groups from 0 to 4"),
+        ("variance RUN --fixed 9", "--fixed: expected numbers of groups from 0 to 4"),
         ("variance RUN --extractor pixel", "did you mean 'pixels'?"),
-        ("variance RUN --variations 1", "variations >= 2"),
+        ("variance RUN --variations 1", "--variations: expected a whole number from 2"),
         ("influence RUN -o out.svg", "a name without a suffix"),
         ("influence RUN schedule.ordr=spiral", "did you mean 'order'?"),
         ("influenec RUN", "did you mean 'influence'?"),
         ("likelihood RUN --backend numpy", "--backend torch"),
         ("likelihood RUN --probes many", "whole number from 1, or exact"),
-        ("likelihood RUN --data nowhere", "nowhere"),
+        ("likelihood RUN --data nowhere", "--data: 'nowhere' does not exist"),
         ("likelihood RUN data.splt=test", "did you mean 'split'?"),
-        ("total-correlation RUN -n 40 --steps 4", "at least 70 samples of 64 coordinates, got 40"),
-        ("total-correlation RUN --repeats 1 -n 80 --steps 4", "repeats: expected at least 2"),
+        ("total-correlation RUN -n 40 --steps 4", "-n: expected at least 70 samples of 64 coordinates, got 40"),
+        ("total-correlation RUN --repeats 1 -n 80 --steps 4", "--repeats: expected a whole number from 2"),
     ],
 )
 def test_mistakes_are_explained_in_one_line(

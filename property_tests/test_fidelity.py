@@ -24,7 +24,7 @@ import gdm
 from gdm import cli, extractors, feature_cache, fidelity
 from gdm.backends.torch import features as networks
 from gdm.data import Dataset
-from gdm.errors import BackendError, ConfigError, DataError, ShapeError, ValueRangeError
+from gdm.errors import BackendError, ConfigError, DataError, DTypeError, GDMError, ShapeError, ValueRangeError
 from gdm.extractors import Pixels
 from gdm.metrics import frechet_distance, kernel_distance, moments
 from gdm.pixels import to_uint8
@@ -147,6 +147,27 @@ def test_any_function_is_an_extractor() -> None:
     assert extractors.get(Counting()).sha256 == "1" and extractors.get(Counting()).name == "counting"
     with refused(ShapeError, "(3, d)", "(3, 1, 2, 2)"):
         extractors.get(lambda images: images)(bytes_of(0, 3, 1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "words"),
+    [
+        (np.zeros((3, 0)), ShapeError, "got (3, 0)"),
+        ([[1.0], [2.0, 3.0], [4.0]], ShapeError, "rows of different lengths"),
+        ([["a"], ["b"], ["c"]], DTypeError, "real numbers"),
+        (np.ones((3, 2)) + 1j, DTypeError, "got complex128"),
+        ([[None]] * 3, DTypeError, "got object"),
+    ],
+)
+def test_what_are_no_features_is_refused(found: Any, kind: type[GDMError], words: str) -> None:
+    """Not measured: no features are all alike, and of complex numbers only a part would be."""
+    with refused(kind, "features", words):
+        extractors.get(lambda _: found)(bytes_of(0, 3, 1, 2, 2))
+
+
+def test_a_tensor_that_is_being_trained_gives_its_values() -> None:
+    got = extractors.get(lambda x: torch.ones((len(x), 2), requires_grad=True))(bytes_of(0, 3, 1, 2, 2))
+    same_bits(got, np.ones((3, 2), np.float32))
 
 
 def test_a_function_of_the_users_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -469,14 +490,19 @@ def test_too_few_images_are_told_before_they_are_made(
     [
         (("rum",), ("rum does not exist", "did you mean 'run'", "npz")),
         (("run", "--extractor", "pixles"), ("did you mean 'pixels'",)),
-        (("run", "--extractor", "pixels", "--reference", "digit"), ("'digit' does not exist", "did you mean 'digits'")),
+        (
+            ("run", "--extractor", "pixels", "--reference", "digit"),
+            ("--reference: 'digit' does not exist", "did you mean 'digits'"),
+        ),
         (("run", "--extractor", "pixels", "--weights", "x"), ("for 'inception'",)),
         (("run", "--extractor", "inception", "--weights", "none.pth"), ("none.pth", networks.INCEPTION_URL)),
         (("run", "--extractor", "pixels", "-o", "report.txt"), (".json",)),
         (("run", "--extractor", "pixels", "schedule.oder=spiral"), ("schedule.oder", "order")),
         (("run", "--extractor", "pixels", "data.size=4"), ("(1, 8, 8)", "(1, 4, 4)", "data.size=8")),
         (("run", "--extractor", "pixels", "training.steps=4"), ("training.steps=4",)),
-        (("run", "--extractor", "pixels", "--reference-n", "1798"), ("1797", "1798")),
+        (("run", "--extractor", "pixels", "--reference-n", "1798"), ("--reference-n: ", "1797", "1798")),
+        (("run", "--extractor", "pixels", "--reference-n", "1"), ("--reference-n", "from 2")),
+        (("digits", "--extractor", "pixels", "--reference", "digits", "-n", "1798"), ("2 to 1797", "without -n")),
         (("run", "--extractor", "pixels", "--kid-subsets", "1"), ("--kid-subsets", "from 2")),
         (("run", "--extractor", "pixels", "-n", "1"), ("-n", "from 2")),
         (("digits", "--extractor", "pixels"), ("--reference",)),

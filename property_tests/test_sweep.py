@@ -280,7 +280,7 @@ def test_a_sweep_of_other_settings_says_which(run: Path, capsys: pytest.CaptureF
         ("sweep orders run data.splt=test --extractor pixels -n 4 --count 1", "did you mean 'split'?"),
         ("sweep orders run data.size=4 --extractor pixels -n 4 --count 1", "expected images (1, 8, 8), got (1, 4, 4)"),
         ("sweep orders run --extractor pixel", "did you mean 'pixels'?"),
-        ("sweep orders run --reference nowhere", "nowhere"),
+        ("sweep orders run --reference nowhere", "--reference: 'nowhere' does not exist"),
         ("sweep orders run --steps 2 --extractor pixels", "at least 4"),
         ("sweep orders nowhere", "nowhere"),
         ("sweep intervals run --times 0.1,0.2", "3 rising times"),

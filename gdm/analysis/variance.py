@@ -58,12 +58,13 @@ def perceptual_variance(
     anchors: images 0, 1, ... of `seed`, as `gdm sample` makes them; the noise that varies them is the same at
         each level, so that levels differ by what is fixed alone
 
-    Raises: ValueRangeError for fewer than 2 variations or numbers out of range; as `Model.decode`
+    Raises: ValueRangeError for fewer than 2 variations, numbers out of range, or features that are not finite; as
+        `Model.decode`
     """
     chosen = schedule or model.schedule
     levels = _levels(chosen, by, fixed)
     if anchors < 1 or variations < 2:
-        raise ValueRangeError(f"expected anchors >= 1 and variations >= 2, got {anchors} and {variations}")
+        raise ValueRangeError(f"expected anchors >= 1 and variations >= 2, got {anchors} and {variations}; raise them")
     own = draw_latents(seed, range(anchors), chosen.shape).repeat(variations, axis=0)
     noise = draw_latents(seed, range(anchors, anchors + len(own)), chosen.shape)
     labels = [row // variations % len(model.classes) for row in range(len(own))] if model.classes else None
@@ -74,6 +75,9 @@ def perceptual_variance(
         made = model.decode(z, steps=steps, solver=solver, labels=labels, batch=batch, schedule=schedule)
         images = model.backend.to_numpy(made)
         found = np.asarray(images if features is None else features(images), np.float64)
+        if wrong := int((~np.isfinite(found)).sum()):
+            expected = "features: expected finite numbers"
+            raise ValueRangeError(f"{expected}, got {wrong} that are not; look for their origin")
         values.append(found.reshape(anchors, variations, -1).var(axis=1, ddof=1).sum(axis=1))
         counts.append(int(latents.selection(chosen, **part).sum()))
     return Variance(np.array(levels), np.array(counts), np.stack(values))
@@ -90,5 +94,5 @@ def _levels(schedule: Schedule, by: By, fixed: Sequence[int] | None) -> list[int
         return list(range(most + 1)) if most <= 16 else sorted({0, *spread})
     levels = sorted(set(fixed))
     if not levels or not all(0 <= n <= most and n == int(n) for n in levels):
-        raise ValueRangeError(f"fixed: expected numbers of {by} from 0 to {most}, got {list(fixed)}")
+        raise ValueRangeError(f"fixed: expected numbers of {by} from 0 to {most}, got {list(fixed)}; choose from them")
     return [int(n) for n in levels]

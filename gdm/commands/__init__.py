@@ -47,6 +47,18 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def several(text: str) -> int:
+    """An argparse type: a whole number from 2, since one has no deviation."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 2, got {text!r}")
+    return int(text)
+
+
+def none_or_several(text: str) -> int:
+    """An argparse type: 0, or a whole number from 2."""
+    return 0 if text == "0" else several(text)
+
+
 def number(text: str) -> float:
     """An argparse type: a finite number."""
     try:

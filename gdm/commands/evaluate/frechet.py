@@ -24,15 +24,16 @@ import numpy as np
 
 from gdm import data, extractors, feature_cache, fidelity, intake, rounds, sources
 from gdm.canvas import checked_name
-from gdm.commands import extractor_name, generating, positive, whole
+from gdm.commands import extractor_name, generating, none_or_several, positive, several
 from gdm.commands.evaluate import inputs, report
 from gdm.commands.evaluate.kept import Kept, begun
 from gdm.config import DataConfig
-from gdm.errors import ConfigError, DataError, nearest
+from gdm.errors import ConfigError, DataError, ValueRangeError, nearest
 from gdm.extractors import Extractor
 from gdm.feature_cache import Features
 from gdm.files import read_json, write_json
 from gdm.metrics import warn_of_bias
+from gdm.wording import counted, renaming
 from gdm.writers import RECORD
 
 GENERATED = 10_000
@@ -46,9 +47,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     reference = "real images, from any source (what the run was trained on)"
     parser.add_argument("--reference", metavar="DATA", help=reference)
     many = f"images per repeat ({GENERATED}; of a folder, all)"
-    parser.add_argument("-n", type=_several, metavar="N", help=many)
+    parser.add_argument("-n", type=several, metavar="N", help=many)
     of = "how many of the real images; 0 is all (0)"
-    parser.add_argument("--reference-n", type=whole, default=0, metavar="N", help=of)
+    parser.add_argument("--reference-n", type=none_or_several, default=0, metavar="N", help=of)
     repeats = "with the seeds S, S + 1, ... of --seed S (3)"
     parser.add_argument("--repeats", type=positive, metavar="R", help=repeats)
     names = f"features to compare by: {', '.join(extractors.NAMES)}, MODULE:FUNCTION (efficientnet-lite0)"
@@ -59,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     at_once = "images at once in the extractor (as suits it and its device)"
     parser.add_argument("--extractor-batch", type=positive, metavar="N", help=at_once)
     subsets = "of the kernel distance (KID); 0: leave it out (100)"
-    parser.add_argument("--kid-subsets", type=_none_or_several, default=100, metavar="N", help=subsets)
+    parser.add_argument("--kid-subsets", type=none_or_several, default=100, metavar="N", help=subsets)
     cache = "where features of real images are kept ($XDG_CACHE_HOME/gdm, or ~/.cache/gdm)"
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help=cache)
     output = "the report, as JSON; one of the same measurement is gone on with (RUN/frechet-EXTRACTOR.json, or -2, ...)"
@@ -71,18 +72,6 @@ def run(args: argparse.Namespace) -> int:
     if (args.run / "run.json").is_file():
         return _of_run(args)
     return _of_images(args)
-
-
-def _several(text: str) -> int:
-    """An argparse type: a whole number from 2, since one has no deviation."""
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 2, got {text!r}")
-    return int(text)
-
-
-def _none_or_several(text: str) -> int:
-    """An argparse type: 0, or a whole number from 2."""
-    return 0 if text == "0" else _several(text)
 
 
 class _Reference(NamedTuple):
@@ -149,6 +138,9 @@ def _of_images(args: argparse.Namespace) -> int:
     extractor = _extractor(args)
     spec = intake.reading(DataConfig(source=args.reference), settings=args.overrides)
     count = args.n or len(found)
+    if not 2 <= count <= len(found):
+        there = "at least 2 images" if len(found) < 2 else f"2 to {len(found)} images"
+        raise ValueRangeError(f"{args.run}: expected {there}, got {count}; without -n all that are there are taken")
     real = _reference(args, spec, extractor, found.shape, count)
     print(f"images     {count} of {args.run}, SHA-256 {found.hash[:16]}...")
     print(report.heading(real.about, extractor), flush=True)
@@ -191,6 +183,9 @@ def _reference(
     n: how many images they are compared with; shape: of those
     """
     dataset = intake.real_images(spec, shape, "--reference", own=args.reference is None)
+    if args.reference_n > len(dataset):
+        there = f"expected at most the {counted(len(dataset), 'image')} of {spec.source}"
+        raise ValueRangeError(f"--reference-n: {there}, got {args.reference_n}; 0 takes all")
     cache = feature_cache.default_folder() if args.cache is None else args.cache
     features = fidelity.of_data(
         dataset, extractor, count=args.reference_n, batch=args.extractor_batch, cache=cache, progress=True
@@ -205,7 +200,8 @@ def _reference(
 def _opened(path: Path) -> sources.Source:
     """Open the images that are to be measured. Raises: DataError"""
     try:
-        return sources.find(DataConfig(source=str(path)))
+        with renaming({"data.source": "RUN|IMAGES"}):
+            return sources.find(DataConfig(source=str(path)))
     except DataError:
         if path.exists():
             raise

@@ -21,6 +21,7 @@ from gdm.analysis.influence import Influence, influence
 from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
 from gdm.names import group_names, numbered
+from gdm.wording import counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     )
     about = {"run": str(args.run), **chosen.recipe(), "n": args.n, "leak": found.leak}
     inputs.write(stem, _rows(found, group_names(chosen.schedule)), about)
-    print(f"{args.n} images; {chosen.solving()}\n")
+    print(f"{counted(args.n, 'image')}; {chosen.solving()}\n")
     _print(found, numbered(chosen.schedule))
     masked = chosen.model.spec.training.mask_pending
     why = "pending groups are hidden from the network" if masked else "pending groups are shown to the network"

@@ -26,6 +26,7 @@ from gdm.commands import generating, positive
 from gdm.commands.evaluate import inputs
 from gdm.names import group_names, numbered
 from gdm.solver import Steps
+from gdm.wording import counted
 
 COARSE = 32  # images that are measured with half the steps, too
 
@@ -63,17 +64,19 @@ def run(args: argparse.Namespace) -> int:
     few = slice(0, COARSE)
     own = None if labels is None else labels[few]
     away = _coarse(chosen, images[few], own, found) if max(found.sizes.size * 2, 4) <= _total(args.steps) else None
-    trace = "exact trace" if found.probes is None else f"{found.probes} probes per image"
+    trace = "exact trace" if found.probes is None else f"{counted(found.probes, 'probe')} per image"
     described = {"run": str(args.run), **chosen.recipe(), "data": about, "probes": found.probes or "exact"}
     described["half_the_steps"] = (
         None if away is None else {name: inputs.finite(value) for name, value in away._asdict().items()}
     )
     inputs.write(stem, _rows(found, group_names(chosen.schedule)), {**described, "repeats": found.repeats.tolist()})
-    print(f"{len(images)} of {about['available']} images of {about['source']}; {chosen.solving()}; {trace}\n")
+    print(
+        f"{len(images)} of {counted(about['available'], 'image')} of {about['source']}; {chosen.solving()}; {trace}\n"
+    )
     _print(found, numbered(chosen.schedule))
     if away is not None:
         sign = "+" if away.value >= 0 else ""
-        changed = f"with half the steps {sign}{inputs.pair(float(away.value), float(away.error))}, of {len(images[few])} images"
+        changed = f"with half the steps {sign}{inputs.pair(float(away.value), float(away.error))}, of {counted(len(images[few]), 'image')}"
         print(f"{changed}: if that matters, raise --steps")
     print(*figures.bits(found, chosen.schedule, stem), sep="\n")
     return 0

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from gdm.extractors import Extractor
 from gdm.fidelity import Distances, summary
 from gdm.version import VERSION
+from gdm.wording import counted
 
 PACKAGES = ("numpy", "torch", "jax", "torch-fidelity")  # whose versions may show in the last digits
 
@@ -55,11 +56,11 @@ def content(conditions: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any
 def heading(reference: Mapping[str, Any], extractor: Extractor) -> str:
     """Return what is compared with, by what, and the head of the table."""
     count, available = reference["count"], reference["available"]
-    of = f" of {available}" * (count < available)
+    images = f"{count} of {counted(available, 'image')}" if count < available else counted(count, "image")
     part = f", {reference['split']} part" * (reference["split"] != "train")
     known = f", weights SHA-256 {extractor.sha256[:16]}..." if extractor.sha256 else ""
     return (
-        f"reference  {reference['source']}{part}: {count}{of} images, SHA-256 {reference['hash'][:16]}...\n"
+        f"reference  {reference['source']}{part}: {images}, SHA-256 {reference['hash'][:16]}...\n"
         f"features   {extractor.name} on {extractor.device}: {extractor.about}{known}\n\n"
         f"{'seed':10} {'Frechet distance':>20} {'KID x 1000 (of subsets)':>28}"
     )
@@ -88,7 +89,9 @@ def _pair(mean: float, deviation: float | None) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.1f}"
+    if not abs(value) < 1e7:  # features of a large scale
+        return f"{value:.4g}"
+    return f"{round(value, 3) + 0.0:.3f}" if abs(value) < 1000 else f"{value:.1f}"  # + 0.0: no minus of a zero
 
 
 def _summarised(values: Sequence[float]) -> dict[str, Any]:

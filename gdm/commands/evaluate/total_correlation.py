@@ -23,11 +23,12 @@ import numpy as np
 from gdm import figures
 from gdm.analysis.bits import dequantise
 from gdm.analysis.correlation import TOTAL, Independence, check_count, total_correlation
-from gdm.commands import generating, positive
+from gdm.commands import generating, several
 from gdm.commands.evaluate import inputs
 from gdm.names import group_names, numbered
 from gdm.pixels import to_unit
 from gdm.schedule import Schedule
+from gdm.wording import counted, renaming
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     changes = "of the run's schedule, or of the reading of the data: data.split=test"
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=changes)
     inputs.add_data(parser, n=2000)
-    parser.add_argument("--repeats", type=positive, default=20, metavar="R", help="of each baseline (20)")
+    parser.add_argument("--repeats", type=several, default=20, metavar="R", help="of each baseline (20)")
     noise = "blur the steps between bytes by uniform noise of one level first, as for likelihood: steps are not normal"
     parser.add_argument("--dequantise", action="store_true", help=noise)
     inputs.add_output(parser, "total-correlation")
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     if args.label is not None:
         warnings.warn("--label has no effect here: each image has its own class", stacklevel=1)
     images, labels, about = inputs.images_of(args, chosen.model, own)
-    check_count(len(images), images[0].size)  # before they are encoded, not after
+    with renaming({"z": "-n"}):
+        check_count(len(images), images[0].size)  # before they are encoded, not after
     dequantised = dequantise(images, args.seed)
     made = chosen.model.encode(
         dequantised if args.dequantise else to_unit(images),
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     marginals = [{**each._asdict(), "group_name": named.get(each.name, "all")} for each in found.marginals]
     described |= {"excess_of_images": before.excess, "marginals": marginals}
     inputs.write(stem, rows, described)
-    print(f"{found.samples} images of {about['source']}; encoded with {chosen.solving()}\n")
+    print(f"{counted(found.samples, 'image')} of {about['source']}; encoded with {chosen.solving()}\n")
     _print(found, numbered(chosen.schedule))
     print(f"\nthe images themselves, dequantised: excess {inputs.pair(before.excess, before.error)} nats")
     print(*figures.independence(found, chosen.schedule, z, stem), sep="\n")

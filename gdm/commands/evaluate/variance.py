@@ -19,11 +19,12 @@ import numpy as np
 
 from gdm import extractors, figures
 from gdm.analysis.variance import Variance, perceptual_variance
-from gdm.commands import extractor_name, generating, one_of, positive, whole
+from gdm.commands import extractor_name, generating, one_of, positive, several, whole
 from gdm.commands.evaluate import inputs
 from gdm.names import group_names
 from gdm.pixels import to_uint8
 from gdm.schedule import Schedule
+from gdm.wording import counted, renaming
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     fixed = "how many are fixed, at each level (all groups; a dozen numbers of elements)"
     parser.add_argument("--fixed", type=whole, nargs="+", metavar="N", help=fixed)
     parser.add_argument("-n", type=positive, default=8, metavar="N", help="anchors: images whose latents are fixed (8)")
-    parser.add_argument("--variations", type=positive, default=16, metavar="N", help="images per anchor and level (16)")
+    parser.add_argument("--variations", type=several, default=16, metavar="N", help="images per anchor and level (16)")
     names = f"phi: {', '.join(extractors.NAMES)}, MODULE:FUNCTION (pixels)"
     parser.add_argument("--extractor", type=extractor_name, default="pixels", metavar="NAME", help=names)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception, .pth or .safetensors")
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         parts = np.array_split(to_uint8(images), -(-len(images) // 64))
         return np.concatenate([extractor(part) for part in parts])
 
-    found = perceptual_variance(
+    found = renaming({"fixed": "--fixed"})(perceptual_variance)(
         chosen.model,
         by=args.by,
         fixed=args.fixed,
@@ -68,12 +69,12 @@ def run(args: argparse.Namespace) -> int:
     )
     about = {"run": str(args.run), **chosen.recipe(), "by": args.by, "anchors": args.n, "variations": args.variations}
     about["extractor"] = {"name": extractor.name, "about": extractor.about, "sha256": extractor.sha256}
-    counted = chosen.schedule if args.by == "groups" else None
-    inputs.write(stem, _rows(found, counted), about)
+    grouped = chosen.schedule if args.by == "groups" else None
+    inputs.write(stem, _rows(found, grouped), about)
     _print(
         found,
         args.by,
-        f"{args.n} anchors, {args.variations} variations each; phi: {extractor.name}; {chosen.solving()}",
+        f"{counted(args.n, 'anchor')}, {args.variations} variations each; phi: {extractor.name}; {chosen.solving()}",
     )
     ranked = "frequencies" if chosen.schedule.basis.factors else "pixels, in raster order"
     what = (
@@ -81,13 +82,13 @@ def run(args: argparse.Namespace) -> int:
         if args.by == "groups"
         else f"elements that are fixed: first {ranked}"
     )
-    print(*figures.variance(found, what, extractor.name, stem, counted), sep="\n")
+    print(*figures.variance(found, what, extractor.name, stem, grouped), sep="\n")
     return 0
 
 
-def _rows(found: Variance, counted: Schedule | None) -> list[dict[str, float | str]]:
-    """Return the rows of the table; counted: of groups, each row names the last one that is fixed."""
-    names = () if counted is None else ("none", *group_names(counted))
+def _rows(found: Variance, grouped: Schedule | None) -> list[dict[str, float | str]]:
+    """Return the rows of the table; grouped: of groups, each row names the last one that is fixed."""
+    names = () if grouped is None else ("none", *group_names(grouped))
     rows: list[dict[str, float | str]] = []
     for fixed, *numbers in zip(found.fixed, found.latents, *found.mean, strict=True):
         row = dict(zip(("latents", "variance", "error"), map(float, numbers), strict=True))

@@ -17,6 +17,7 @@ from gdm.model import Model
 from gdm.scores import Error, Frechet
 from gdm.solver import SOLVERS, Steps
 from gdm.sweep import Point, Score
+from gdm.wording import counted
 
 SCORES = ("frechet", "error")
 IMAGES = {"frechet": 2000, "error": 32}  # per point and seed
@@ -53,10 +54,10 @@ def arguments(parser: argparse.ArgumentParser, name: str, score: str) -> None:
 
 def label(args: argparse.Namespace) -> str:
     """Return what a score is, in two lines for an axis, with what its numbers cannot be compared without."""
-    n = args.n or IMAGES[args.score]
+    n = counted(args.n or IMAGES[args.score], "image")
     if args.score == "error":
-        return f"RMS distance to the converged solution\n({n} images)"
-    return f"Fréchet distance\n({args.extractor or extractors.NAMES[0]}, {n} images)"
+        return f"RMS distance to the converged solution\n({n})"
+    return f"Fréchet distance\n({args.extractor or extractors.NAMES[0]}, {n})"
 
 
 def add_solver(parser: argparse.ArgumentParser, solver: str = "ab2") -> None:
@@ -114,7 +115,8 @@ def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> li
     table = run.stem.with_name(f"{run.stem.name}.csv")
     on_gpu = loaded.backend.device.startswith("cuda")  # all points are the same network
     total = len(points) * len(args.seeds)
-    heading = [f"{len(points)} points, {len(args.seeds)} seeds, {score.about['n']} images each; {table}"]
+    many = (counted(len(points), "point"), counted(len(args.seeds), "seed"), counted(score.about["n"], "image"))
+    heading = [f"{', '.join(many)} each; {table}"]
 
     def told(row: Mapping[str, Any]) -> None:
         if heading:
@@ -123,7 +125,7 @@ def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> li
 
     chosen = loaded.compiled() if on_gpu else loaded
     rows = sweep.sweep(chosen, points, args.seeds, score, table, whole, told=told)
-    print(f"\n{_summary(rows, score.name)}\n{total} rows in {table}", flush=True)
+    print(f"\n{_summary(rows, score.name)}\n{counted(total, 'row')} in {table}", flush=True)
     return rows
 
 
