@@ -38,6 +38,7 @@ PAPER = (
     (0.1, 0.2, 0.3),
     (0.1, 0.2, 0.5),
 )
+MADE = ("calls", "solver", "steps", "seconds")  # columns of every sweep, besides point, seed, score and facts
 POWERS = (1 / 3, 1 / 2, 1.0, 2.0, 3.0)  # of (j / k), for other numbers of groups: from data's end to noise's
 
 
@@ -86,7 +87,8 @@ def sweep(
     Raises: ConfigError for a table of another recipe; as the score
     """
     whole = {**recipe, "score": score.name, **score.about}
-    rows: list[Mapping[str, Any]] = list(_begun(path, whole))
+    columns = ("point", "seed", score.name, *points[0].facts, *MADE) if points else ()
+    rows: list[Mapping[str, Any]] = list(_checked(path, _begun(path, whole), columns, score.name))
     there = {(row["point"], str(row["seed"])) for row in rows}
     for seed in seeds:
         for point in points:
@@ -107,10 +109,36 @@ def sweep(
     return [row for row in read_csv(path) if (row["point"], row["seed"]) in wanted]
 
 
+def _checked(path: Path, rows: list[dict[str, str]], columns: Sequence[str], score: str) -> list[dict[str, str]]:
+    """Return rows as `sweep` wrote them. Raises: ConfigError for others, which a hand or another program has written"""
+    remedy = "mend it, or move it away"
+    if absent := [name for name in columns if rows and name not in rows[0]]:
+        raise ConfigError(f"{path}: expected a column {absent[0]!r}, got {', '.join(rows[0])}; {remedy}")
+    there: set[tuple[str, str]] = set()
+    for number, row in enumerate(rows, start=2):
+        key = row["point"], row["seed"]
+        if key in there:
+            again = f"point {row['point']!r} with seed {row['seed']}"
+            raise ConfigError(f"{path}, line {number}: expected every point and seed once, got {again} again; {remedy}")
+        there.add(key)
+        try:
+            float(row[score] or math.nan)
+        except ValueError:
+            raise ConfigError(
+                f"{path}, line {number}: expected a number as {score}, got {row[score]!r}; {remedy}"
+            ) from None
+    return rows
+
+
 def _begun(path: Path, recipe: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the rows that are there, made by the same recipe; write the recipe where there are none."""
+    """Return the rows that are there, made by the same recipe; write the recipe where there are none.
+
+    A recipe whose sweep has no row yet may be written over, but no other file.
+    """
     beside = path.with_suffix(".json")
     if not path.exists():
+        if beside.exists() and "score" not in read_json(beside):
+            raise ConfigError(f"{beside} is there, and is of no sweep; choose another name (-o)")
         write_json(beside, recipe)
         return []
     if not beside.exists():

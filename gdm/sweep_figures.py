@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -187,8 +187,13 @@ def _shared(axes: Any, places: np.ndarray, shares: Sequence[np.ndarray], names: 
     axes.margins(x=0)
 
 
-def curves(rows: Rows, score: str, label: str, by: str, title: str, stem: Path) -> list[Path]:
-    """Draw the score against network calls, a line per value of the column `by` (Fig. 11; solvers)."""
+def curves(
+    rows: Rows, score: str, label: str, by: str, title: str, stem: Path, untaught: Collection[str] = ()
+) -> list[Path]:
+    """Draw the score against network calls, a line per value of the column `by` (Fig. 11; solvers).
+
+    untaught: values for which the network was not trained, whose lines are dashed
+    """
     figure, axes = new_chart(5.8, 4.0)
     found = summary(rows, score)
     names = list(dict.fromkeys(row[by] for row in rows))
@@ -197,8 +202,9 @@ def curves(rows: Rows, score: str, label: str, by: str, title: str, stem: Path) 
         own = {row["point"]: int(row["calls"]) for row in rows if row[by] == name}
         calls = np.array(sorted(own.values()))
         values = np.array([found[point] for point in sorted(own, key=own.__getitem__)])
-        text = f"k = {name}" if by == "k" else name
+        text = (f"k = {name}" if by == "k" else name) + ", not trained" * (name in untaught)
         given = {"color": colours[number], "marker": MARKERS[number % len(MARKERS)], "capsize": 3, "linewidth": 2}
+        given["linestyle"] = "--" if name in untaught else "-"
         axes.errorbar(calls, values[:, 0], values[:, 1], label=text, markersize=5, **given)
     at_measured(axes, [int(row["calls"]) for row in rows])
     means = [mean for mean, _ in found.values()]

@@ -34,7 +34,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluated(capsys: pytest.CaptureFixture[str], run: Path, line: str) -> tuple[str, list[dict[str, str]], Any]:
     """Run `gdm evaluate`; return what it said, its table, and its JSON."""
     name, *options = line.split()
-    stem = run.parent / "deep" / name
+    deep = run.parent / "deep"
+    stem = deep / f"{name}{len([*deep.glob('*.csv')])}"  # of its own: others are not written over
     assert cli.main(["evaluate", name, str(run), *options, "-o", str(stem)]) == 0
     output = capsys.readouterr().out
     for suffix, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
@@ -70,6 +71,30 @@ def test_variance_by_groups_names_the_last_one(run: Path, capsys: pytest.Capture
     names = ["none", "r1c1", "r0c0"]
     assert [row["last_group_name"] for row in rows] == [row["last_group_name"] for row in about["rows"]] == names
     assert [row["fixed"] for row in rows] == ["0.0", "1.0", "4.0"]
+
+
+def test_another_measurement_is_never_written_over(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default it goes beside it; with -o it is refused, and so is whatever else is there, a run above all."""
+    monkeypatch.chdir(run.parent)
+    before = (run / "run.json").read_bytes()
+
+    def said(*words: str, status: int = 0) -> str:
+        assert cli.main(["evaluate", *words, "--steps", "4"]) == status
+        return "".join(capsys.readouterr())
+
+    for n, name in (("1", "influence"), ("2", "influence-2"), ("1", "influence"), ("2", "influence-2")):
+        paths = [f"run/{name}{suffix}" for suffix in (".csv", ".json", ".png", ".pdf")]
+        assert said("influence", "run", "-n", n).splitlines()[-4:] == paths
+        assert json.loads(Path(paths[1]).read_text())["n"] == int(n)
+    assert "n = 1, as there, got 3" in said("influence", "run", "-n", "3", "-o", "run/influence", status=2)
+    Path("mine.png").write_bytes(b"mine")
+    for other in ("run/run.json", "run/run", "mine"):
+        for line in ("influence -n 1", "variance -n 1 --variations 2", "likelihood -n 1", "total-correlation"):
+            name, *options = line.split()
+            assert "choose another name (-o)" in said(name, "run", *options, "-o", other, status=2)
+    assert (run / "run.json").read_bytes() == before and Path("mine.png").read_bytes() == b"mine"
 
 
 def test_likelihood_is_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -455,6 +455,36 @@ def test_a_report_goes_on_and_is_never_written_over(
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"seeds": []},
+        {"seeds": ["5"]},
+        {"seeds": [5, 5]},
+        {"frechet": {"values": []}},
+        {"frechet": {"values": ["1"]}},
+        {"frechet": {"values": [None]}},
+        {"frechet": {"values": [float("nan")]}},
+        {"kernel": None},
+        {"kernel": {"values": [], "deviations_of_subsets": [], "subsets": 3, "size": 35}},
+        {"images": None},
+    ],
+    ids=str,
+)
+def test_a_report_that_does_not_fit_together_is_left_alone(
+    broken: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "broken.json"
+    path.unlink(missing_ok=True)
+    line = ("run", *OPTIONS, "--repeats", "1", "-o", "broken.json")
+    evaluated(capsys, *line)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **broken}))
+    before = path.read_bytes()
+    _, errors = evaluated(capsys, *line, status=2)
+    assert re.fullmatch(r"gdm: broken.json holds [^\n]+\n", errors) and path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("here")
 def test_a_function_of_the_user_s_measures_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What it computed before is never taken for what it computes now: it has no hash."""
     (folder / "gdm_mine.py").write_text("def flat(x):\n    return x.reshape(len(x), -1) / 127.5 - 1\n")

@@ -39,11 +39,11 @@ def caught(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that calls another that draws, and returns the figure, which is not written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    def drawn(draw: Callable[..., Any], *arguments: Any) -> Any:
+    def drawn(draw: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         kept: list[Any] = []
         for module in (figures, sweep_figures):
             monkeypatch.setattr(module, "save_all", lambda figure, _: kept.append(figure))
-        draw(*arguments, Path("unused"))
+        draw(*arguments, Path("unused"), **options)
         FigureCanvasAgg(kept[0]).draw()  # which lays it out
         return kept[0]
 
@@ -125,6 +125,15 @@ def test_curves_have_ticks_at_the_calls_and_plain_numbers(falls: float, caught: 
     for line, own in zip(lines, (values[:3], values[3:]), strict=True):
         agree(line.get_ydata(), np.array(own) * 17 / 16, 1e-12)
     assert len({line.get_marker() for line in lines}) == len({line.get_color() for line in lines}) == 2
+
+
+def test_what_was_not_trained_is_dashed(caught: Callable[..., Any]) -> None:
+    points = sweep.solvers(BLOCKS, ["euler", "heun"], [8, 16])
+    drawn = caught(
+        sweep_figures.curves, rows_of(points, [4, 3, 2, 1]), "s", "label", "solver", "title", untaught={"heun"}
+    )
+    lines = {container.get_label(): container.lines[0].get_linestyle() for container in drawn.axes[0].containers}
+    assert lines == {"euler": "-", "heun, not trained": "--"}
 
 
 # Names

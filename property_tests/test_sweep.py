@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdm
-from gdm import cli, extractors, fidelity, sweep, tables
+from gdm import cli, extractors, fidelity, files, sweep, tables
 from gdm.config import build_groupings, from_dict
 from gdm.data import Dataset
 from gdm.errors import ConfigError, PartitionError, ValueRangeError
@@ -195,6 +195,34 @@ def test_another_sweep_does_not_go_on_with_it(tmp_path: Path) -> None:
         sweep.sweep(model, points, [0], Counting(), path, {"checkpoint": "abc", "steps": (4, 4)})
 
 
+def test_a_table_that_was_mended_wrongly_is_refused_and_left_alone(tmp_path: Path) -> None:
+    model, path, points = exact(BLOCKS), tmp_path / "table.csv", sweep.solvers(BLOCKS, ["euler"], [4, 8])
+    sweep.sweep(model, points, [0], Counting(), path, {})
+    head, first, second = path.read_text().splitlines()
+    score = first.split(",")[2]
+    for lines, words in (
+        ([head.replace("count", "other"), first], ("expected a column 'count'",)),
+        (["a,b", "1,2"], ("expected a column 'point'", "got a, b")),
+        ([head, first, second, first], ("line 4", "'euler 4' with seed 0 again")),
+        ([head, first.replace(score, "abc"), second], ("line 2", "'abc'")),
+    ):
+        path.write_text("\n".join(lines) + "\n")
+        before = path.read_bytes()
+        with refused(ConfigError, "table.csv", *words):
+            sweep.sweep(model, points, [1], Counting(0), path, {})
+        assert path.read_bytes() == before
+
+
+def test_nothing_else_is_written_over(tmp_path: Path) -> None:
+    """Neither the description of a run, which has the same name; but a recipe of which there is no row yet is."""
+    model, path, points = exact(BLOCKS), tmp_path / "run.csv", sweep.solvers(BLOCKS, ["euler"], [4])
+    files.write_json(path.with_suffix(".json"), {"config": {}})
+    with refused(ConfigError, "run.json is there, and is of no sweep", "-o"):
+        sweep.sweep(model, points, [0], Counting(0), path, {})
+    files.write_json(path.with_suffix(".json"), {"score": "count", "n": 7})
+    assert len(sweep.sweep(model, points, [0], Counting(), path, {})) == 1
+
+
 def test_summaries_are_over_seeds_and_differences_within_them() -> None:
     values = {"a": (1.0, 2.0, 6.0), "b": (2.0, 3.5, 7.0), "c": (9.0,)}
     rows = [{"point": name, "seed": str(i), "s": repr(v)} for name, own in values.items() for i, v in enumerate(own)]
@@ -265,6 +293,25 @@ def test_a_sweep_of_other_settings_says_which(run: Path, capsys: pytest.CaptureF
     assert cli.main([*line, "-n", "2"]) == 2
     output, errors = capsys.readouterr()
     assert "another sweep: expected n = 1 as in settings.json, got 2" in errors and output == ""
+
+
+def test_a_picture_of_another_origin_is_left_alone(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    Path("photo.png").write_bytes(b"mine")
+    assert cli.main(["sweep", "steps", "run", "--seeds", "0", "--steps", "4", "-n", "1", "-o", "photo"]) == 2
+    assert "photo.png is there" in capsys.readouterr().err and not Path("photo.csv").exists()
+    assert Path("photo.png").read_bytes() == b"mine"
+
+
+def test_groupings_of_as_many_groups_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first is taken; a curve of k groups may else be read as one kind of grouping."""
+    columns, rows = ({"kind": kind, "groups": 2} for kind in ("columns", "rows"))
+    run = untrained(tmp_path / "run", {**SMALL, "schedule": {"kind": "vanilla"}, "groupings": [rows, columns]})
+    line = ["sweep", "groups", str(run), "--seeds", "0", "--steps", "2", "-n", "1", "--score", "error"]
+    assert cli.main([*line, "--converged", "2"]) == 0
+    assert "k = 2 is rows (--grouping 1); the run has columns (--grouping 2)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

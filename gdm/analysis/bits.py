@@ -84,8 +84,7 @@ def bits(
         raise ValueRangeError(f"expected repeats >= 1, and probes >= 1 or exact, got {repeats}, {probes} and {exact}")
     chosen = schedule or model.schedule
     sizes = np.array(chosen.partition.sizes)
-    if probes is None and not (exact if exact is not None else sizes.max() <= EXACT):
-        probes = PROBES
+    probes = probes_of(chosen, probes, exact)
     found = []
     for first in range(0, repeats * REPEAT, REPEAT):
         x = dequantise(images, seed, first)
@@ -93,6 +92,12 @@ def bits(
         nats = model.log_likelihood(x, probes=probes, seed=seed, first=first, schedule=schedule, **given)
         found.append(sizes * math.log2(SCALE) - np.asarray(model.backend.to_numpy(nats), np.float64) / math.log(2))
     return Bits(np.mean(found, axis=0), sizes, np.mean(found, axis=1).sum(axis=1) / sizes.sum(), probes)
+
+
+def probes_of(schedule: Schedule, probes: int | None, exact: bool | None) -> int | None:
+    """Return how many random signs estimate the trace, None for the exact one, where neither may have been chosen."""
+    few = max(schedule.partition.sizes) <= EXACT
+    return PROBES if probes is None and not (few if exact is None else exact) else probes
 
 
 def halved(steps: Steps) -> Steps:

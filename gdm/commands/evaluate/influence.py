@@ -34,8 +34,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    stem = inputs.stem_of(args, "influence")
+    inputs.stem_of(args, "influence")  # refused before a run is read
     chosen = generating.chosen(args, args.overrides)
+    about = {"run": str(args.run), **chosen.recipe(), "n": args.n}
+    stem = inputs.begun(args, "influence", about)
     found = influence(
         chosen.model,
         n=args.n,
@@ -45,14 +47,13 @@ def run(args: argparse.Namespace) -> int:
         batch=args.batch,
         schedule=chosen.schedule,
     )
-    about = {"run": str(args.run), **chosen.recipe(), "n": args.n, "leak": found.leak}
-    inputs.write(stem, _rows(found, group_names(chosen.schedule)), about)
+    inputs.write(stem, _rows(found, group_names(chosen.schedule)), {**about, "leak": found.leak})
     print(f"{counted(args.n, 'image')}; {chosen.solving()}\n")
     _print(found, numbered(chosen.schedule))
     masked = chosen.model.spec.training.mask_pending
     why = "pending groups are hidden from the network" if masked else "pending groups are shown to the network"
     print(f"\nlargest influence on an earlier group: {found.leak:.2g} of the largest of all ({why})")
-    print(*figures.influence(found, chosen.schedule, stem), sep="\n")
+    print(inputs.written(stem, figures.influence(found, chosen.schedule, stem)))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 
 from gdm import data, intake
 from gdm.commands import positive
-from gdm.errors import DataError, ValueRangeError
-from gdm.files import write_json
+from gdm.commands.evaluate.kept import gap
+from gdm.errors import CheckpointError, ConfigError, DataError, ValueRangeError
+from gdm.files import read_json, write_json
 from gdm.model import Model
 from gdm.tables import write_csv
 from gdm.version import VERSION
@@ -31,7 +33,7 @@ class Images(NamedTuple):
 
 def add_output(parser: argparse.ArgumentParser, name: str) -> None:
     """Add -o, whose default is NAME in the folder of the run."""
-    output = f"without a suffix: PATH{', PATH'.join(WRITTEN)} are written (RUN/{name})"
+    output = f"without a suffix: PATH{', PATH'.join(WRITTEN)} are written (RUN/{name}, or {name}-2, ... beside another measurement)"
     parser.add_argument("-o", dest="output", type=Path, metavar="PATH", help=output)
 
 
@@ -45,11 +47,54 @@ def stem_of(args: argparse.Namespace, name: str) -> Path:
     return path
 
 
+def begun(args: argparse.Namespace, name: str, wanted: Mapping[str, Any]) -> Path:
+    """Return the path, without a suffix, of results that follow from `wanted`, before they are measured.
+
+    It is that of -o, or else NAME in the folder of the run, NAME-2, ...: the first that holds nothing else. Files of
+    the same measurement are written again.
+
+    Raises: ConfigError if -o names files of something else; as `stem_of`
+    """
+    stem = stem_of(args, name)
+    if args.output is not None:
+        if words := _held(stem, wanted):
+            raise ConfigError(f"{words}; choose another name (-o)")
+        return stem
+    names = itertools.chain([stem], (stem.with_name(f"{name}-{number}") for number in itertools.count(2)))
+    return next(path for path in names if not _held(path, wanted))
+
+
+def _held(stem: Path, wanted: Mapping[str, Any]) -> str:
+    """Return in words what else is there under the name of results; "" for nothing, or the same measurement."""
+    there = [path for path in (stem.with_name(stem.name + suffix) for suffix in WRITTEN) if path.exists()]
+    about = stem.with_name(f"{stem.name}.json")
+    if not there:
+        return ""
+    if about not in there:
+        return f"{there[0]} is there, and no {about.name} says of what"
+    try:
+        before = read_json(about)
+    except CheckpointError:
+        return f"{about} holds no measurement"
+    if "rows" not in before:
+        return f"{about} holds no such measurement"
+    if wanted.get("extractor", {}).get("sha256", "") is None:
+        return f"{about} holds a measurement by a function without a `sha256`, which may be another by now"
+    words = gap(before, wanted)
+    return f"{about} holds {words}" if words else ""
+
+
 def write(stem: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write rows as STEM.csv, and with all that they depend on as STEM.json."""
-    write_csv(stem.with_name(f"{stem.name}.csv"), rows)
     plain = [{name: finite(value) for name, value in row.items()} for row in rows]
     write_json(stem.with_name(f"{stem.name}.json"), {**about, "gdm": VERSION, "rows": plain})
+    write_csv(stem.with_name(f"{stem.name}.csv"), rows)
+
+
+def written(stem: Path, figures: Sequence[Path]) -> str:
+    """Return the paths of results, a line each."""
+    tables = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".csv", ".json")]
+    return "\n".join(map(str, (*tables, *figures)))
 
 
 def finite(value: Any) -> Any:

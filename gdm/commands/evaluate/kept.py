@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,20 +53,31 @@ def _read(path: Path, wanted: Mapping[str, Any]) -> tuple[list[Row], str]:
     try:
         there = read_json(path)
         rows = list(_rows(there))
-    except (CheckpointError, KeyError, TypeError):
+        if "run" in wanted["images"] and not there["seeds"]:
+            raise ValueError("repeats without their seeds")
+    except (CheckpointError, KeyError, TypeError, ValueError):
         return [], "no report that can be gone on with"
     if wanted["extractor"]["sha256"] is None:  # a caller's function, which may have changed since
         return [], "a measurement by a function without a `sha256`, which may be another by now"
+    words = gap(there, wanted)
+    return ([], words) if words else (rows, "")
+
+
+def gap(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return in words the first thing in which a measurement that is there is not the one that is wanted; "" for none.
+
+    there: as JSON has it; wanted: what the numbers of the other follow from
+    """
     now = json.loads(json.dumps(dict(wanted)))
     for key, value in now.items():
         before = there.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
             names = [name for name in {**value, **before} if name not in PLACES and before.get(name) != value.get(name)]
             if names:
-                return [], _gap(f"{key}.{names[0]}", before.get(names[0]), value.get(names[0]))
-        elif before != value:
-            return [], _gap(key, before, value)
-    return rows, ""
+                return _gap(f"{key}.{names[0]}", before.get(names[0]), value.get(names[0]))
+        elif before != value and key != "run":
+            return _gap(key, before, value)
+    return ""
 
 
 def _gap(name: str, before: Any, now: Any) -> str:
@@ -73,12 +85,26 @@ def _gap(name: str, before: Any, now: Any) -> str:
 
 
 def _rows(there: Mapping[str, Any]) -> Iterator[Row]:
-    """Return the repeats of a report as they were measured."""
+    """Return the repeats of a report as they were measured.
+
+    Raises: KeyError, TypeError or ValueError for what `report.content` would not have written
+    """
     seeds = there["seeds"] or [None]  # of images that were there
-    kernel = there.get("kernel")
-    for number, (seed, value) in enumerate(zip(seeds, there["frechet"]["values"], strict=True)):
-        own = None
-        if kernel is not None:
-            shared = {"subsets": kernel["subsets"], "size": kernel["size"]}
-            own = KernelDistance(kernel["values"][number], kernel["deviations_of_subsets"][number], **shared)
+    if (seeds != [None] and not all(type(seed) is int for seed in seeds)) or len({*seeds}) < len(seeds):
+        raise ValueError(f"expected seeds that are different whole numbers, got {seeds}")
+    values = _numbers(there["frechet"]["values"], len(seeds))
+    kernels: list[KernelDistance | None] = [None] * len(seeds)
+    if there["kid_subsets"]:
+        kernel = there["kernel"]
+        shared = {"subsets": kernel["subsets"], "size": kernel["size"]}
+        means, deviations = (_numbers(kernel[name], len(seeds)) for name in ("values", "deviations_of_subsets"))
+        kernels = [KernelDistance(*pair, **shared) for pair in zip(means, deviations, strict=True)]
+    for seed, value, own in zip(seeds, values, kernels, strict=True):
         yield Row(seed, Distances(value, own))
+
+
+def _numbers(values: Any, count: int) -> list[float]:
+    """Return a list of so many finite numbers. Raises: TypeError, ValueError for anything else"""
+    if len(values) != count or not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+        raise ValueError(f"expected {count} finite numbers, got {values}")
+    return [*values]

@@ -55,17 +55,20 @@ def _probes(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    stem = inputs.stem_of(args, "likelihood")
+    inputs.stem_of(args, "likelihood")  # refused before a run is read
     own, settings = inputs.split(args.overrides)
     chosen = generating.chosen(args, settings)
     chosen.model.check_differentiable()
     images, labels, about = inputs.images_of(args, chosen.model, own)
+    probes = analysis.probes_of(chosen.schedule, args.probes or None, None if args.probes is None else args.probes == 0)
+    described = {"run": str(args.run), **chosen.recipe(), "data": about, "probes": probes or "exact"}
+    described["times_dequantised"] = args.repeats
+    stem = inputs.begun(args, "likelihood", described)
     found = _measured(chosen, images, labels, args.steps)
     few = slice(0, COARSE)
     own = None if labels is None else labels[few]
     away = _coarse(chosen, images[few], own, found) if max(found.sizes.size * 2, 4) <= _total(args.steps) else None
     trace = "exact trace" if found.probes is None else f"{counted(found.probes, 'probe')} per image"
-    described = {"run": str(args.run), **chosen.recipe(), "data": about, "probes": found.probes or "exact"}
     described["half_the_steps"] = (
         None if away is None else {name: inputs.finite(value) for name, value in away._asdict().items()}
     )
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         sign = "+" if away.value >= 0 else ""
         changed = f"with half the steps {sign}{inputs.pair(float(away.value), float(away.error))}, of {counted(len(images[few]), 'image')}"
         print(f"{changed}: if that matters, raise --steps")
-    print(*figures.bits(found, chosen.schedule, stem), sep="\n")
+    print(inputs.written(stem, figures.bits(found, chosen.schedule, stem)))
     return 0
 
 

@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    stem = inputs.stem_of(args, "total-correlation")
+    inputs.stem_of(args, "total-correlation")  # refused before a run is read
     own, settings = inputs.split(args.overrides)
     chosen = generating.chosen(args, settings)
     if args.label is not None:
@@ -52,6 +52,9 @@ def run(args: argparse.Namespace) -> int:
     images, labels, about = inputs.images_of(args, chosen.model, own)
     with renaming({"z": "-n"}):
         check_count(len(images), images[0].size)  # before they are encoded, not after
+    described = {"run": str(args.run), **chosen.recipe(), "data": about, "repeats": args.repeats}
+    described["dequantised"] = args.dequantise
+    stem = inputs.begun(args, "total-correlation", described)
     dequantised = dequantise(images, args.seed)
     made = chosen.model.encode(
         dequantised if args.dequantise else to_unit(images),
@@ -67,15 +70,13 @@ def run(args: argparse.Namespace) -> int:
     before = total_correlation(chosen.schedule, dequantised, repeats=2, seed=args.seed)[TOTAL]
     named = _group_names(chosen.schedule)
     rows = [{**q._asdict(), "excess": q.excess, "group_name": named.get(q.name, "all")} for q in found.quantities]
-    described = {"run": str(args.run), **chosen.recipe(), "data": about, "repeats": args.repeats}
-    described["dequantised"] = args.dequantise
     marginals = [{**each._asdict(), "group_name": named.get(each.name, "all")} for each in found.marginals]
     described |= {"excess_of_images": before.excess, "marginals": marginals}
     inputs.write(stem, rows, described)
     print(f"{counted(found.samples, 'image')} of {about['source']}; encoded with {chosen.solving()}\n")
     _print(found, numbered(chosen.schedule))
     print(f"\nthe images themselves, dequantised: excess {inputs.pair(before.excess, before.error)} nats")
-    print(*figures.independence(found, chosen.schedule, z, stem), sep="\n")
+    print(inputs.written(stem, figures.independence(found, chosen.schedule, z, stem)))
     return 0
 
 

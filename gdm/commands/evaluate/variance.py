@@ -45,10 +45,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    stem = inputs.stem_of(args, "variance")
+    inputs.stem_of(args, "variance")  # refused before a run is read
     chosen = generating.chosen(args, args.overrides)
     on_torch = chosen.model.backend.name == "torch"
     extractor = extractors.get(args.extractor, device=args.device if on_torch else None, weights=args.weights)
+
+    about = {"run": str(args.run), **chosen.recipe(), "by": args.by, "anchors": args.n, "variations": args.variations}
+    about["levels"] = None if args.fixed is None else sorted(set(args.fixed))
+    about["extractor"] = {"name": extractor.name, "about": extractor.about, "sha256": extractor.sha256}
+    stem = inputs.begun(args, "variance", about)
 
     def features(images: np.ndarray) -> np.ndarray:
         parts = np.array_split(to_uint8(images), -(-len(images) // 64))
@@ -67,8 +72,6 @@ def run(args: argparse.Namespace) -> int:
         batch=args.batch,
         schedule=chosen.schedule,
     )
-    about = {"run": str(args.run), **chosen.recipe(), "by": args.by, "anchors": args.n, "variations": args.variations}
-    about["extractor"] = {"name": extractor.name, "about": extractor.about, "sha256": extractor.sha256}
     grouped = chosen.schedule if args.by == "groups" else None
     inputs.write(stem, _rows(found, grouped), about)
     _print(
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         if args.by == "groups"
         else f"elements that are fixed: first {ranked}"
     )
-    print(*figures.variance(found, what, extractor.name, stem, grouped), sep="\n")
+    print(inputs.written(stem, figures.variance(found, what, extractor.name, stem, grouped)))
     return 0
 
 

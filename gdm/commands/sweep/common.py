@@ -12,6 +12,7 @@ from gdm import checkpoint, config, extractors, feature_cache, fidelity, intake,
 from gdm.commands import add_model, extractor_name, one_of, positive, whole
 from gdm.commands.evaluate.inputs import pair, stem_of
 from gdm.errors import ConfigError, UnsupportedError
+from gdm.figures import SUFFIXES
 from gdm.metrics import warn_of_bias
 from gdm.model import Model
 from gdm.scores import Error, Frechet
@@ -113,6 +114,11 @@ def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> li
     made = {"run": run.args.run.name, "checkpoint": checkpoint.checksum(args.run, loaded.step), "step": loaded.step}
     whole = {**made, "precision": loaded.backend.precision, **recipe}
     table = run.stem.with_name(f"{run.stem.name}.csv")
+    for drawn in (run.stem.with_name(run.stem.name + suffix) for suffix in SUFFIXES):
+        if drawn.exists() and not table.exists():
+            raise ConfigError(
+                f"{drawn} is there, and {table.name}, of which it would be, is not; choose another name (-o)"
+            )
     on_gpu = loaded.backend.device.startswith("cuda")  # all points are the same network
     total = len(points) * len(args.seeds)
     many = (counted(len(points), "point"), counted(len(args.seeds), "seed"), counted(score.about["n"], "image"))

@@ -12,10 +12,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import warnings
+from collections.abc import Sequence
 
 from gdm import config, sweep, sweep_figures
 from gdm.commands import positive
 from gdm.commands.sweep import common
+from gdm.groupings import Groupings
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +34,19 @@ def run(args: argparse.Namespace) -> int:
     run = common.opened(args, "groups")
     groupings = config.build_groupings(run.model.spec, run.model.schedule.shape)
     points = sweep.groups(groupings, args.groups, args.steps, args.solver)
+    _tell(run.model.spec, groupings, [*dict.fromkeys(point.schedule.k for point in points)])
     rows = common.swept(run, points, {"sweep": "groups", "solver": args.solver})
     label = common.label(args)
     title = f"{args.solver}, k groups"
-    print(*sweep_figures.curves(rows, args.score, label, "k", title, run.stem), sep="\n")
+    untaught = {str(point.facts["k"]) for point in points if not groupings.taught(point.schedule.partition)}
+    print(*sweep_figures.curves(rows, args.score, label, "k", title, run.stem, untaught), sep="\n")
     return 0
+
+
+def _tell(spec: config.Config, groupings: Groupings, ks: Sequence[int]) -> None:
+    """Warn where the run has several groupings of k groups, of which a point takes the first."""
+    kinds = [section.kind for section in (spec.schedule, *spec.groupings)]
+    for k in ks:
+        own = [f"{kind} (--grouping {i})" for i, kind in enumerate(kinds) if groupings.members[i].k == k]
+        if len(own) > 1:
+            warnings.warn(f"k = {k} is {own[0]}; the run has {', '.join(own[1:])} of {k} groups, too", stacklevel=1)
