@@ -212,5 +212,5 @@ def curves(
         plain_log(axes, "y")
     axes.set(xlabel="network calls", ylabel=label)
     axes.set_title(title + _bars(len({row["seed"] for row in rows})), fontsize="medium")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, handlelength=3 if untaught else None)  # long enough for dashes
     return save_all(figure, stem)

@@ -305,6 +305,12 @@ def test_a_picture_of_another_origin_is_left_alone(
     assert Path("photo.png").read_bytes() == b"mine"
 
 
+def test_a_seed_that_is_given_twice_is_one_row(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["sweep", "steps", str(run), "--seeds", "0", "0", "--steps", "4", "--solvers", "euler", "euler"]
+    assert cli.main([*line, "-n", "1", "--converged", "8", "-o", str(run.parent / "twice")]) == 0
+    assert "1 seed, 1 image each" in (said := capsys.readouterr().out) and "\n1 row in" in said
+
+
 def test_groupings_of_as_many_groups_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first is taken; a curve of k groups may else be read as one kind of grouping."""
     columns, rows = ({"kind": kind, "groups": 2} for kind in ("columns", "rows"))
@@ -327,6 +333,7 @@ def test_groupings_of_as_many_groups_are_told_apart(tmp_path: Path, capsys: pyte
         ("sweep orders run data.splt=test --extractor pixels -n 4 --count 1", "did you mean 'split'?"),
         ("sweep orders run data.size=4 --extractor pixels -n 4 --count 1", "expected images (1, 8, 8), got (1, 4, 4)"),
         ("sweep orders run --extractor pixel", "did you mean 'pixels'?"),
+        ("sweep orders run -n 1 --extractor pixels", "-n: expected at least 2 images"),
         ("sweep orders run --reference nowhere", "--reference: 'nowhere' does not exist"),
         ("sweep orders run --steps 2 --extractor pixels", "at least 4"),
         ("sweep orders nowhere", "nowhere"),

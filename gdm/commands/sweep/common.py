@@ -92,6 +92,8 @@ def _check_given(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None:
             other = "error" if args.score == "frechet" else "frechet"
             raise ConfigError(f"--{name} has no effect with --score {args.score}: leave it out, or --score {other}")
+    if args.score == "frechet" and args.n == 1:
+        raise ConfigError("-n: expected at least 2 images, for a covariance, got 1; give more images")
     for text in args.overrides:
         if not text.startswith("data."):
             raise ConfigError(f"expected settings of the data, such as data.split=test, got {text!r}; leave it out")
@@ -119,9 +121,11 @@ def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> li
             raise ConfigError(
                 f"{drawn} is there, and {table.name}, of which it would be, is not; choose another name (-o)"
             )
+    if table.exists() and score.about.get("extractor", {}).get("sha256", "") is None:
+        how = "by the function as it was then; with an attribute `sha256` a change would show"
+        warnings.warn(f"rows that {table} has are kept: they are {how}", stacklevel=1)
     on_gpu = loaded.backend.device.startswith("cuda")  # all points are the same network
-    total = len(points) * len(args.seeds)
-    many = (counted(len(points), "point"), counted(len(args.seeds), "seed"), counted(score.about["n"], "image"))
+    many = (counted(len(points), "point"), counted(len({*args.seeds}), "seed"), counted(score.about["n"], "image"))
     heading = [f"{', '.join(many)} each; {table}"]
 
     def told(row: Mapping[str, Any]) -> None:
@@ -131,7 +135,7 @@ def swept(run: Opened, points: Sequence[Point], recipe: Mapping[str, Any]) -> li
 
     chosen = loaded.compiled() if on_gpu else loaded
     rows = sweep.sweep(chosen, points, args.seeds, score, table, whole, told=told)
-    print(f"\n{_summary(rows, score.name)}\n{counted(total, 'row')} in {table}", flush=True)
+    print(f"\n{_summary(rows, score.name)}\n{counted(len(rows), 'row')} in {table}", flush=True)
     return rows
 
 
