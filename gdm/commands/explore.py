@@ -36,8 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    page = _page()
     loaded = load(args)
+    page = _page()
     steps = args.steps or max(STEPS, loaded.schedule.k)
     loaded.shares(steps)  # refuses a budget that does not fit the groups, before there is a page
     bench = Workbench(loaded, args.run.resolve().name, steps, args.solver, args.guidance)
