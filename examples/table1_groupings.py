@@ -43,8 +43,9 @@ def main() -> None:
         show_sheet(below, lay_out(in_rows(pictures(made), 4, 0)))
     floor = shared.floor(args, model)
     figure.suptitle(f"Fréchet distance of {args.n} images; of real ones {floor:.3g}", fontsize="medium")
+    shared.save(figure, args, "table1_groupings")
     numbers = {name: {"ours": value, "paper": PAPER[name]} for name, value in found.items()}
-    shared.save(figure, args, "table1_groupings", {**numbers, "real": floor})
+    shared.write_numbers(args, "table1_numbers", {**numbers, "real": floor})
 
 
 def chosen(model: Model, steps: int, solver: str) -> list[Point]:

@@ -27,6 +27,7 @@ from gdm.partition import Partition
 from gdm.schedule import Schedule
 from gdm.solver import Steps
 from gdm.tables import read_csv, write_csv
+from gdm.wording import difference
 
 # Table 2's sampling intervals: where groups 3, 2 and 1 of four end, on the way from data to noise.
 PAPER = (
@@ -144,8 +145,8 @@ def _begun(path: Path, recipe: Mapping[str, Any]) -> list[dict[str, str]]:
     if not beside.exists():
         raise ConfigError(f"{path} is there, and no {beside.name} says how it was made; choose another name (-o)")
     before, now = read_json(beside), json.loads(json.dumps(recipe))
-    for key in [key for key in {**now, **before} if before.get(key) != now.get(key)]:
-        expected = f"expected {key} = {before.get(key)!r} as in {beside.name}, got {now.get(key)!r}"
+    if found := difference(before, now):
+        expected = f"expected {{}} = {{!r}} as in {beside.name}, got {{!r}}".format(*found)
         raise ConfigError(f"{path} holds another sweep: {expected}; choose another name (-o)")
     return read_csv(path)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from gdm.errors import GDMError
 
@@ -15,6 +16,26 @@ def counted(n: int, noun: str) -> str:
     ('1 image', '0 images')
     """
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def difference(before: Any, now: Any, but: Collection[str] = (), key: str = "") -> tuple[str, Any, Any] | None:
+    """Return where two nested mappings first differ, dotted, with what each has there; None if they are the same.
+
+    What one of them lacks is None there; but: dotted keys that do not count
+
+    >>> difference({"n": 1, "images": {"steps": 8}}, {"n": 1, "images": {"steps": 9}})
+    ('images.steps', 8, 9)
+    """
+    if before == now:
+        return None
+    if not {type(before), type(now)} <= {dict, type(None)}:
+        return key, before, now
+    before, now = before or {}, now or {}
+    for name in {**now, **before}:
+        dotted = f"{key}.{name}".lstrip(".")
+        if dotted not in but and (found := difference(before.get(name), now.get(name), but, dotted)):
+            return found
+    return None
 
 
 @contextmanager

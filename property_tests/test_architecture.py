@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import os
 import subprocess
 import sys
@@ -274,3 +276,11 @@ def test_a_missing_library_is_an_error() -> None:
     command = [sys.executable, "-c", "import property_tests.support"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode != 0 and "no_such_library" in result.stderr
+
+
+@pytest.mark.parametrize("path", [path for path in GDM if ">>> " in path.read_text()], ids=lambda path: path.stem)
+def test_examples_in_docstrings_are_true(path: Path) -> None:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.attempted
+    assert not found.failed

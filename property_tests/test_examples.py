@@ -148,9 +148,10 @@ def test_orders_are_swept(runs: dict[str, Path], tmp_path: Path, monkeypatch: py
 def test_groupings_are_compared(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = ["--run", runs["digits_groupings"], "--steps", 2, "--repeats", 1, "--n", 80, "--reference", 100]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    found = call("table1_groupings", tmp_path, monkeypatch, *given)
-    assert found["table1_groupings"]["real"] > 0
-    assert [found["table1_groupings"][name]["paper"] for name in ("CDM", "CDM-inv")] == [14.03, 13.70]
+    for _ in range(2):  # the second call goes on from the table of the first
+        found = call("table1_groupings", tmp_path, monkeypatch, *given)["table1_numbers"]
+        assert found["real"] > 0
+        assert [found[name]["paper"] for name in ("CDM", "CDM-inv")] == [14.03, 13.70]
 
 
 def test_variance_falls_to_nothing_with_the_latents_that_are_fixed(
@@ -203,7 +204,7 @@ def test_distances_are_compared(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("shared.trained", lambda *_, **__: gdm.load(runs[run]))
     given = ["--n", 80, "--reference", 100, *arguments]
-    assert call(name, tmp_path, monkeypatch, *given)
+    assert call(name, tmp_path, monkeypatch, *given) == call(name, tmp_path, monkeypatch, *given)
 
 
 def test_numbers_of_groups_are_swept(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,15 @@ from gdm.errors import CheckpointError, ConfigError
 from gdm.fidelity import Distances
 from gdm.files import read_json
 from gdm.metrics import KernelDistance
+from gdm.wording import difference
 
-PLACES = ("run", "images", "source")  # where things lie: their hashes say what they are
+PLACES = (
+    "run",
+    "images.run",
+    "images.images",
+    "reference.source",
+    "data.source",
+)  # where things lie: their hashes say what they are
 
 
 class Kept(NamedTuple):
@@ -69,19 +76,9 @@ def gap(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     there: as JSON has it; wanted: what the numbers of the other follow from
     """
     now = json.loads(json.dumps(dict(wanted)))
-    for key, value in now.items():
-        before = there.get(key)
-        if isinstance(value, dict) and isinstance(before, dict):
-            names = [name for name in {**value, **before} if name not in PLACES and before.get(name) != value.get(name)]
-            if names:
-                return _gap(f"{key}.{names[0]}", before.get(names[0]), value.get(names[0]))
-        elif before != value and key != "run":
-            return _gap(key, before, value)
+    if found := difference({key: there.get(key) for key in now}, now, PLACES):
+        return "another measurement: expected {} = {!r}, as there, got {!r}".format(*found)
     return ""
-
-
-def _gap(name: str, before: Any, now: Any) -> str:
-    return f"another measurement: expected {name} = {before!r}, as there, got {now!r}"
 
 
 def _rows(there: Mapping[str, Any]) -> Iterator[Row]:
