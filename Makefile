@@ -12,7 +12,7 @@ demo: .venv/has-torch,train
 	$(BIN)/python examples/demo.py
 
 test: .venv/has-all
-	$(BIN)/python -m pytest -q -n auto $(PYTEST)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST)
 
 lint: .venv/has-all,lint
 	$(BIN)/ruff check .
