@@ -146,7 +146,8 @@ def _begun(path: Path, recipe: Mapping[str, Any]) -> list[dict[str, str]]:
         raise ConfigError(f"{path} is there, and no {beside.name} says how it was made; choose another name (-o)")
     before, now = read_json(beside), json.loads(json.dumps(recipe))
     if found := difference(before, now):
-        expected = f"expected {{}} = {{!r}} as in {beside.name}, got {{!r}}".format(*found)
+        key, theirs, ours = found
+        expected = f"expected {key} = {theirs!r} as in {beside.name}, got {ours!r}"
         raise ConfigError(f"{path} holds another sweep: {expected}; choose another name (-o)")
     return read_csv(path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 
 from gdm import data, intake
 from gdm.commands import positive
-from gdm.commands.evaluate.kept import gap
-from gdm.errors import CheckpointError, ConfigError, DataError, ValueRangeError
+from gdm.commands.evaluate.kept import gap, place
+from gdm.errors import CheckpointError, DataError, ValueRangeError
 from gdm.files import read_json, write_json
 from gdm.model import Model
 from gdm.tables import write_csv
@@ -56,12 +55,7 @@ def begun(args: argparse.Namespace, name: str, wanted: Mapping[str, Any]) -> Pat
     Raises: ConfigError if -o names files of something else; as `stem_of`
     """
     stem = stem_of(args, name)
-    if args.output is not None:
-        if words := _held(stem, wanted):
-            raise ConfigError(f"{words}; choose another name (-o)")
-        return stem
-    names = itertools.chain([stem], (stem.with_name(f"{name}-{number}") for number in itertools.count(2)))
-    return next(path for path in names if not _held(path, wanted))
+    return place(None if args.output is None else stem, stem, lambda path: _held(path, wanted))
 
 
 def _held(stem: Path, wanted: Mapping[str, Any]) -> str:
@@ -78,8 +72,6 @@ def _held(stem: Path, wanted: Mapping[str, Any]) -> str:
         return f"{about} holds no measurement"
     if "rows" not in before:
         return f"{about} holds no such measurement"
-    if wanted.get("extractor", {}).get("sha256", "") is None:
-        return f"{about} holds a measurement by a function without a `sha256`, which may be another by now"
     words = gap(before, wanted)
     return f"{about} holds {words}" if words else ""
 

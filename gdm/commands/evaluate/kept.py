@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,17 +40,23 @@ def begun(given: Path | None, default: Path, wanted: Mapping[str, Any]) -> Kept:
 
     Raises: ConfigError for a given file that holds something else
     """
+    path = place(given, default, lambda path: _read(path, wanted)[1])
+    return Kept(path, _read(path, wanted)[0])
+
+
+def place(given: Path | None, default: Path, held: Callable[[Path], str]) -> Path:
+    """Return where a measurement goes: `given`, or else `default`, NAME-2, NAME-3, ..., the first that holds no other.
+
+    held: says in words what else is under a name, "" for nothing
+
+    Raises: ConfigError if `given` holds something else
+    """
     if given is not None:
-        rows, gap = _read(given, wanted)
-        if gap:
-            raise ConfigError(f"{given} holds {gap}; choose another name (-o)")
-        return Kept(given, rows)
-    for number in itertools.count(1):
-        path = default if number == 1 else default.with_name(f"{default.stem}-{number}{default.suffix}")
-        rows, gap = _read(path, wanted)
-        if not gap:
-            return Kept(path, rows)
-    raise AssertionError("numbers do not end")
+        if words := held(given):
+            raise ConfigError(f"{words}; choose another name (-o)")
+        return given
+    others = (default.with_name(f"{default.stem}-{number}{default.suffix}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([default], others) if not held(path))
 
 
 def _read(path: Path, wanted: Mapping[str, Any]) -> tuple[list[Row], str]:
@@ -63,11 +69,9 @@ def _read(path: Path, wanted: Mapping[str, Any]) -> tuple[list[Row], str]:
         if "run" in wanted["images"] and not there["seeds"]:
             raise ValueError("repeats without their seeds")
     except (CheckpointError, KeyError, TypeError, ValueError):
-        return [], "no report that can be gone on with"
-    if wanted["extractor"]["sha256"] is None:  # a caller's function, which may have changed since
-        return [], "a measurement by a function without a `sha256`, which may be another by now"
+        return [], f"{path} holds no report that can be gone on with"
     words = gap(there, wanted)
-    return ([], words) if words else (rows, "")
+    return ([], f"{path} holds {words}") if words else (rows, "")
 
 
 def gap(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
@@ -75,6 +79,8 @@ def gap(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 
     there: as JSON has it; wanted: what the numbers of the other follow from
     """
+    if wanted.get("extractor", {}).get("sha256", "") is None:  # a caller's function, which may have changed since
+        return "a measurement by a function without a `sha256`, which may be another by now"
     now = json.loads(json.dumps(dict(wanted)))
     if found := difference({key: there.get(key) for key in now}, now, PLACES):
         return "another measurement: expected {} = {!r}, as there, got {!r}".format(*found)
