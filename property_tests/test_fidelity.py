@@ -485,6 +485,15 @@ def test_a_report_that_does_not_fit_together_is_left_alone(
 
 
 @pytest.mark.usefixtures("here")
+def test_a_run_is_the_same_wherever_it_lies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its checkpoint says what it is, and not the path by which it was called."""
+    words = (*OPTIONS, "--repeats", "1", "-o", "lies.json")
+    evaluated(capsys, "run", *words)
+    output, _ = evaluated(capsys, str(folder / "run"), *words)
+    assert "(as in lies.json)" in output
+
+
+@pytest.mark.usefixtures("here")
 def test_a_function_of_the_user_s_measures_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What it computed before is never taken for what it computes now: it has no hash."""
     (folder / "gdm_mine.py").write_text("def flat(x):\n    return x.reshape(len(x), -1) / 127.5 - 1\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +64,9 @@ def test_images_that_are_stored_otherwise_are_brought_to_the_run_with_a_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(intake.read_images(model, "digits", limit=3)) == 3
+
+
+def test_images_are_called_by_their_numbers() -> None:
+    images = np.zeros((2, 1, 2, 2), np.uint8)
+    assert intake.named(images).names == ("image 0", "image 1")
+    assert intake.named(images, [7, 3]).names == ("image 7", "image 3")
